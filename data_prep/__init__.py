@@ -1,0 +1,1 @@
+"""Raw photographs and videos to checked ArrayRecord data sets."""

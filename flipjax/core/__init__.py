@@ -1,0 +1,1 @@
+"""Labels, schemas, the Method contract, errors and random streams; imports nothing of ours."""

@@ -1,0 +1,64 @@
+"""What travels between the layers: record fields, index columns, the crop, the score table.
+
+A record is one face crop with everything known about it. `index.parquet` holds every scalar field of a domain's records
+plus `split` and `position` (the row of the record in that split's data source).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+# Scalar record fields in index order. Text is empty and option indices are -1 where unknown.
+SCALAR_FIELDS: dict[str, type] = {
+    "is_bona_fide": bool,
+    "attack_instrument": int,
+    "pai_species": str,
+    "device": str,
+    "session": str,
+    "population": str,
+    "source_name": str,
+    "illumination": int,
+    "environment": int,
+    "camera_quality": int,
+    "domain": str,
+    "subject_id": str,
+    "video_id": str,
+    "frame_index": int,
+    "sample_id": str,
+    "detector": str,
+    "padding": float,
+}
+# Crop provenance that is not scalar: box x0 y0 x1 y1 and five points (x, y), pixels of the original image.
+VECTOR_FIELDS: dict[str, int] = {"box": 4, "landmarks": 10}
+IMAGE_FIELDS: tuple[str, ...] = ("image", "attack_mask")
+SPLITS: tuple[str, ...] = ("train", "dev", "test")
+INDEX_FILE = "index.parquet"
+INDEX_COLUMNS: tuple[str, ...] = ("split", "position", *SCALAR_FIELDS)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """An aligned face and where it came from; points are left eye, right eye, nose, left and right mouth corner as seen."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    box: tuple[float, float, float, float]
+    landmarks: tuple[float, ...]
+    detector: str
+    padding: float
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """One row per frame; `score` is P(bona fide) in [0, 1]; ids and types are NumPy object arrays of str."""
+
+    sample_id: np.ndarray
+    video_id: np.ndarray
+    subject_id: np.ndarray
+    domain: np.ndarray
+    is_bona_fide: Bool[np.ndarray, "rows"]
+    attack_type: np.ndarray
+    score: Float[np.ndarray, "rows"]
+
+    def __len__(self) -> int:
+        return len(self.score)

@@ -1,0 +1,1 @@
+"""Records to batches: sources, alignment, augmentation, sampling, protocols, pipeline."""

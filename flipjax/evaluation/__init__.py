@@ -1,0 +1,1 @@
+"""Scores to metrics to a report a person can read."""

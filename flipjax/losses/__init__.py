@@ -1,0 +1,1 @@
+"""Loss terms as plain masked functions; weights are applied by the methods."""

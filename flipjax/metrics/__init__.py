@@ -1,0 +1,1 @@
+"""Rates, curves, thresholds, pooling and intervals in NumPy; never imports jax."""

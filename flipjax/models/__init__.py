@@ -1,0 +1,1 @@
+"""Networks as functional Linen modules: no files, no flags, no config objects."""

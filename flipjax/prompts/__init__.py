@@ -1,0 +1,1 @@
+"""Prompt texts of the published systems and the tokenizers that read them."""

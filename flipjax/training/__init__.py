@@ -1,0 +1,1 @@
+"""One loop and one jitted step for every method."""
