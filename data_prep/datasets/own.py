@@ -1,0 +1,172 @@
+"""Your own pictures and clips, listed in one CSV file; `--raw` is that file.
+
+There is nothing to obtain: write a CSV (UTF-8, commas) with a header and one row per picture or clip.
+
+    path,label,subject_id,attack_instrument
+    photos/anna_1.jpg,bona_fide,anna,
+    photos/anna_print.jpg,attack,anna,a4_paper
+    clips/ben.mp4,bona_fide,ben,
+
+Columns (only the first two are required; an empty cell means unknown):
+  path               picture or clip (mp4, avi, mov), relative to the CSV
+  label              bona_fide or attack
+  subject_id         the person; without it the video, else the file, counts as a person of its own
+  video_id           the presentation that pictures belong to; without it every file is one presentation
+  attack_instrument  photo, poster, a4_paper, face_mask_2d, upper_body_mask_2d, region_mask_2d, pc_screen, pad_screen,
+                     phone_screen, mask_3d or other; empty for bona fide
+  domain             name of the data set to write into; `own` where empty
+  illumination       normal, strong, back or dark
+  environment        indoor or outdoor
+  camera_quality     low, medium or high
+
+A clip gives two records: frames 6 and 6 + floor(n / 2), as for the public data sets. Splits are train, dev and test
+with 70, 10 and 20 % of the subjects, by a hash of `subject_id`: adding rows never moves a person to another split.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from data_prep.entries import Entry, split_of
+from flipjax.core import labels
+from flipjax.core.errors import DataError, FlipjaxError, suggest
+from flipjax.data import media
+
+REQUIRED = ("path", "label")
+OPTIONAL = (
+    "subject_id",
+    "video_id",
+    "attack_instrument",
+    "domain",
+    "illumination",
+    "environment",
+    "camera_quality",
+)
+COLUMNS = (*REQUIRED, *OPTIONAL)
+DEFAULT_DOMAIN = "own"
+_DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def read(raw: Path) -> list[Entry]:
+    """Returns one entry per row; every row and file name is checked before the first picture is decoded.
+
+    Raises:
+      DataError: what is wrong with the CSV, its header or a row, with the line number.
+    """
+    rows = _rows(raw)
+    entries: list[Entry] = []
+    lines: dict[Path, int] = {}
+    presentations: dict[tuple[str, str], tuple[int, Entry]] = {}
+    for line, row in rows:
+        try:
+            entry = _entry(row, raw.parent)
+            _check_repeat(entry, line, lines)
+            _check_presentation(entry, line, presentations)
+        except FlipjaxError as error:
+            raise DataError(f"{raw}, line {line}: {error}") from error
+        entries.append(entry)
+    if not entries:
+        raise DataError(f"{raw}: no row below the header; add one row per picture or clip")
+    return entries
+
+
+def _rows(raw: Path) -> list[tuple[int, dict[str, str]]]:
+    media.check_readable(raw)
+    try:
+        with raw.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(raw, header)
+            cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{raw}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8 CSV"
+        ) from error
+    except csv.Error as error:
+        raise DataError(f"{raw}: not a CSV file ({error}); save it as comma separated text") from error
+    filled = [(line, row) for line, row in cells if any(row)]
+    for line, row in filled:
+        if len(row) != len(header):
+            raise DataError(
+                f"{raw}, line {line}: {len(row)} cells, the header has {len(header)}; quote cells that hold a comma"
+            )
+    return [(line, dict(zip(header, row, strict=True))) for line, row in filled]
+
+
+def _check_header(raw: Path, header: list[str]) -> None:
+    if not any(header):
+        raise DataError(f"{raw}: no header; the first line must name the columns, at least: path,label")
+    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
+        raise DataError(f"{raw}: columns are not separated by commas (header '{header[0]}'); save it with commas")
+    for name in header:
+        if name not in COLUMNS:
+            raise DataError(f"{raw}: unknown column '{name}'; expected {', '.join(COLUMNS)}{suggest(name, COLUMNS)}")
+        if header.count(name) > 1:
+            raise DataError(f"{raw}: column '{name}' occurs twice; remove one")
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise DataError(f"{raw}: column '{missing[0]}' is missing; the header needs at least path,label")
+
+
+def _entry(row: dict[str, str], folder: Path) -> Entry:
+    name = row["path"]
+    if not name:
+        raise DataError("path is empty; give the picture or clip")
+    is_bona_fide = labels.parse_class(row["label"])
+    video_id = row.get("video_id") or name
+    subject_id = row.get("subject_id") or video_id
+    return Entry(
+        path=_checked_file(folder / name),
+        split=split_of(subject_id),
+        domain=_checked_domain(row.get("domain") or DEFAULT_DOMAIN),
+        sample_id=Path(name).as_posix(),
+        subject_id=subject_id,
+        video_id=video_id,
+        is_bona_fide=is_bona_fide,
+        attack_instrument=_instrument(row.get("attack_instrument", ""), is_bona_fide),
+        illumination=labels.option_index(row.get("illumination", ""), labels.ILLUMINATIONS, "illumination"),
+        environment=labels.option_index(row.get("environment", ""), labels.ENVIRONMENTS, "environment"),
+        camera_quality=labels.option_index(row.get("camera_quality", ""), labels.CAMERA_QUALITIES, "camera_quality"),
+    )
+
+
+def _checked_file(path: Path) -> Path:
+    media.check_readable(path)
+    known = (*media.IMAGE_SUFFIXES, *media.VIDEO_SUFFIXES)
+    if path.suffix.lower() not in known:
+        raise DataError(f"{path}: file type '{path.suffix}' is not read here; expected one of {' '.join(known)}")
+    return path
+
+
+def _checked_domain(name: str) -> str:
+    if not _DOMAIN.fullmatch(name):
+        raise DataError(f"domain '{name}' cannot name a folder; use letters, digits, '_', '.' and '-'")
+    return name
+
+
+def _instrument(name: str, is_bona_fide: bool) -> int:
+    bona_fide = labels.ATTACK_INSTRUMENTS[0]
+    if is_bona_fide:
+        if name not in ("", bona_fide):
+            raise DataError(f"attack_instrument '{name}' given for a bona fide row; leave it empty or set label attack")
+        return 0
+    if name == labels.OTHER_INSTRUMENT:
+        return labels.UNKNOWN
+    if name == bona_fide:
+        raise DataError("attack_instrument 'bona_fide' given for an attack; name the instrument or leave it empty")
+    return labels.option_index(name, labels.ATTACK_INSTRUMENTS, "attack_instrument")
+
+
+def _check_repeat(entry: Entry, line: int, lines: dict[Path, int]) -> None:
+    first = lines.setdefault(entry.path.resolve(), line)
+    if first != line:
+        raise DataError(f"path '{entry.sample_id}' is also in line {first}; keep one of them")
+
+
+def _check_presentation(entry: Entry, line: int, seen: dict[tuple[str, str], tuple[int, Entry]]) -> None:
+    first_line, first = seen.setdefault((entry.domain, entry.video_id), (line, entry))
+    if (first.is_bona_fide, first.subject_id) != (entry.is_bona_fide, entry.subject_id):
+        raise DataError(
+            f"video_id '{entry.video_id}' has another label or subject_id in line {first_line}; one video is one "
+            "presentation of one person"
+        )

@@ -1,0 +1,174 @@
+"""Tables of the simulated equipment: what each capture domain films with, prints on and replays from.
+
+Pitches are in eye units of the shown face; camera lengths are in sensor pixels. The numbers are plausible, not measured
+on products; domains share no camera, printer or screen.
+"""
+
+from dataclasses import dataclass
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera. `quality` is the option index of CAMERA_QUALITIES.
+
+    resolution: frame height relative to 320 px for a 96 px crop; psf: blur sigma; oversample: radiance pixels per sensor
+    pixel along one side; full_well: electrons at white and base gain; read_noise: electrons; wb_adapt: share of the grey-world
+    correction applied; tint: remaining white-balance error of red and blue; contrast: strength of the S curve;
+    denoise: blur sigma after demosaicing; jpeg: quality 1..100.
+    """
+
+    name: str
+    quality: int
+    resolution: float = 1.0
+    psf: float = 0.6
+    oversample: int = 2
+    bayer: bool = True
+    full_well: float = 6000.0
+    read_noise: float = 6.0
+    wb_adapt: float = 0.7
+    tint: tuple[float, float] = (1.0, 1.0)
+    contrast: float = 0.3
+    saturation: float = 1.1
+    sharpen: float = 0.5
+    denoise: float = 0.0
+    jpeg: int = 90
+
+
+@dataclass(frozen=True)
+class Printer:
+    """One way of printing on one paper; `pitch` of the halftone screen in eye units (0: continuous tone)."""
+
+    name: str
+    instrument: str
+    pitch: float
+    grain: float
+    contrast: float
+    black: float
+    saturation: float
+    paper: Colour
+    gloss: float
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One display; `pitch` of its pixels in eye units, `layout` "stripe" or "pentile", `lines` depth of the pixel grid."""
+
+    name: str
+    instrument: str
+    pitch: float
+    layout: str
+    lines: float
+    gamma: float
+    black: float
+    white: Colour
+    reflection: float
+    bezel: float
+    flicker: float = 0.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """One capture domain: its equipment, rooms and usual light."""
+
+    domain: str
+    cameras: tuple[Camera, ...]
+    printers: tuple[Printer, ...]
+    screens: tuple[Screen, ...]
+    walls: tuple[tuple[int, int, int], ...]
+    outdoor_share: float
+    warmth: float
+    distance: tuple[float, float]
+
+
+# Takes the photograph that an attacker prints or replays; the scene is drawn at its sensor pixels.
+SOURCE_CAMERA = Camera("source", 2, psf=0.7, oversample=1, bayer=False, full_well=20000.0, read_noise=3.0, jpeg=92)
+
+SITES: tuple[Site, ...] = (
+    Site(
+        "syn_a",
+        (
+            Camera("a_phone", 2, 1.05, psf=0.55, full_well=9000, contrast=0.35, sharpen=0.7, jpeg=93),
+            Camera("a_webcam", 0, 0.85, psf=0.8, bayer=False, full_well=2500, denoise=0.4, sharpen=0.9, jpeg=72),
+        ),
+        (
+            Printer("a_lab_photo", "photo", 0.0, 0.035, 1.15, 0.03, 0.9, (0.86, 0.85, 0.82), 0.5),
+            Printer("a_laser", "a4_paper", 0.062, 0.03, 1.1, 0.05, 0.75, (0.84, 0.85, 0.88), 0.05),
+            Printer("a_offset", "poster", 0.088, 0.02, 1.05, 0.05, 0.85, (0.83, 0.82, 0.78), 0.25),
+        ),
+        (
+            Screen("a_monitor", "pc_screen", 0.046, "stripe", 0.8, 2.3, 0.006, (0.92, 1.0, 1.1), 0.03, 0.25, 0.06),
+            Screen("a_tablet", "pad_screen", 0.036, "stripe", 0.7, 2.2, 0.004, (0.97, 1.0, 1.04), 0.06, 0.3),
+            Screen("a_handset", "phone_screen", 0.03, "pentile", 0.85, 2.2, 0.001, (0.95, 1.0, 1.1), 0.06, 0.1),
+        ),
+        ((206, 202, 194), (176, 186, 190), (222, 214, 200)),
+        0.15,
+        0.25,
+        (36.0, 50.0),
+    ),
+    Site(
+        "syn_b",
+        (
+            Camera("b_laptop", 1, 0.95, psf=0.7, bayer=False, full_well=4000, tint=(1.04, 0.97), contrast=0.2, jpeg=84),
+            Camera("b_phone", 1, 1.0, psf=0.6, full_well=5000, saturation=1.25, sharpen=0.8, denoise=0.3, jpeg=88),
+        ),
+        (
+            Printer("b_inkjet_photo", "photo", 0.0, 0.06, 1.1, 0.02, 1.0, (0.88, 0.87, 0.86), 0.4),
+            Printer("b_inkjet_plain", "a4_paper", 0.05, 0.07, 0.95, 0.08, 0.65, (0.8, 0.81, 0.83), 0.0),
+            Printer("b_plotter", "poster", 0.075, 0.05, 1.1, 0.04, 0.9, (0.86, 0.86, 0.85), 0.1),
+        ),
+        (
+            Screen("b_office", "pc_screen", 0.052, "stripe", 0.9, 2.2, 0.009, (1.05, 1.0, 0.95), 0.02, 0.2, 0.1),
+            Screen("b_slate", "pad_screen", 0.04, "stripe", 0.65, 2.4, 0.005, (0.93, 1.0, 1.08), 0.07, 0.25),
+            Screen("b_mobile", "phone_screen", 0.033, "stripe", 0.75, 2.1, 0.004, (1.0, 1.0, 1.06), 0.07, 0.12),
+        ),
+        ((150, 136, 116), (196, 178, 150), (120, 130, 122)),
+        0.1,
+        0.5,
+        (34.0, 46.0),
+    ),
+    Site(
+        "syn_c",
+        (
+            Camera("c_action", 1, 1.0, psf=0.65, full_well=5000, contrast=0.45, saturation=1.2, sharpen=1.0, jpeg=86),
+            Camera("c_slr", 2, 1.1, psf=0.5, full_well=16000, read_noise=4, contrast=0.3, sharpen=0.4, jpeg=95),
+        ),
+        (
+            Printer("c_kiosk_photo", "photo", 0.0, 0.04, 1.25, 0.04, 0.85, (0.85, 0.84, 0.8), 0.6),
+            Printer("c_copier", "a4_paper", 0.07, 0.03, 1.2, 0.04, 0.8, (0.82, 0.83, 0.84), 0.1),
+            Printer("c_banner", "poster", 0.095, 0.03, 1.0, 0.06, 0.8, (0.84, 0.84, 0.86), 0.3),
+        ),
+        (
+            Screen("c_gaming", "pc_screen", 0.042, "stripe", 0.75, 2.2, 0.004, (0.9, 1.0, 1.12), 0.02, 0.3, 0.04),
+            Screen("c_reader", "pad_screen", 0.038, "stripe", 0.75, 2.2, 0.008, (1.02, 1.0, 0.98), 0.05, 0.35),
+            Screen("c_oled", "phone_screen", 0.032, "pentile", 0.95, 2.25, 0.0005, (0.96, 1.0, 1.08), 0.05, 0.08),
+        ),
+        ((168, 180, 196), (190, 194, 186), (214, 208, 204)),
+        0.6,
+        0.1,
+        (36.0, 52.0),
+    ),
+    Site(
+        "syn_d",
+        (
+            Camera("d_door", 0, 0.9, psf=0.85, full_well=3000, contrast=0.15, saturation=0.95, denoise=0.35, jpeg=78),
+            Camera("d_phone", 1, 1.0, psf=0.6, full_well=6000, tint=(0.97, 1.04), sharpen=0.6, jpeg=90),
+        ),
+        (
+            Printer("d_mini_photo", "photo", 0.0, 0.05, 1.2, 0.05, 0.8, (0.83, 0.83, 0.83), 0.45),
+            Printer("d_led", "a4_paper", 0.056, 0.05, 1.05, 0.06, 0.7, (0.85, 0.84, 0.8), 0.05),
+            Printer("d_screenprint", "poster", 0.082, 0.04, 1.15, 0.03, 0.95, (0.86, 0.85, 0.82), 0.15),
+        ),
+        (
+            Screen("d_tv", "pc_screen", 0.056, "stripe", 0.85, 2.4, 0.007, (0.95, 1.0, 1.1), 0.04, 0.25, 0.08),
+            Screen("d_pad", "pad_screen", 0.042, "pentile", 0.8, 2.2, 0.003, (0.98, 1.0, 1.05), 0.05, 0.3),
+            Screen("d_cheap", "phone_screen", 0.035, "stripe", 0.7, 2.0, 0.01, (0.94, 1.0, 1.12), 0.08, 0.15),
+        ),
+        ((132, 140, 150), (186, 176, 160), (98, 92, 96)),
+        0.35,
+        0.35,
+        (35.0, 48.0),
+    ),
+)
+DOMAINS = tuple(site.domain for site in SITES)

@@ -1,0 +1,69 @@
+"""Light of one capture: a distant key light and an ambient sky, and what heads and flat sheets make of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from data_prep.synthetic.faces import Head
+from flipjax.core.labels import ENVIRONMENTS, ILLUMINATIONS
+
+
+@dataclass(frozen=True)
+class Light:
+    """Illumination and environment are option indices; key and ambient [3] linear; background scales the room."""
+
+    illumination: int
+    environment: int
+    direction: Float[np.ndarray, "3"]
+    key: Float[np.ndarray, "3"]
+    ambient: Float[np.ndarray, "3"]
+    background: float
+    level: float
+
+
+def draw_light(rng: np.random.Generator, *, outdoor_share: float, warmth: float) -> Light:
+    """Draws the light of one video; `warmth` > 0 makes indoor light yellow."""
+    kind = str(rng.choice(ILLUMINATIONS, p=[0.5, 0.2, 0.15, 0.15]))
+    outdoor = bool(rng.random() < outdoor_share)
+    key, ambient, background, spread = {
+        "normal": (rng.uniform(0.4, 0.8), rng.uniform(0.35, 0.6), rng.uniform(0.5, 1.1), 40.0),
+        "strong": (rng.uniform(1.2, 2.0), rng.uniform(0.2, 0.35), rng.uniform(0.4, 0.9), 65.0),
+        "back": (rng.uniform(0.1, 0.3), rng.uniform(0.25, 0.4), rng.uniform(1.6, 3.0), 60.0),
+        "dark": (rng.uniform(0.3, 0.7), rng.uniform(0.15, 0.4), rng.uniform(0.3, 0.8), 60.0),
+    }[kind]
+    azimuth, height = np.deg2rad(rng.uniform(-spread, spread)), np.deg2rad(rng.uniform(5, 50))
+    direction = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
+    tint = rng.normal(0.0 if outdoor else warmth, 0.12)
+    sky = rng.normal(-0.12, 0.08) if outdoor else 0.7 * tint
+    return Light(
+        ILLUMINATIONS.index(kind),
+        ENVIRONMENTS.index("outdoor" if outdoor else "indoor"),
+        direction.astype(np.float32),
+        (key * _tint(tint)).astype(np.float32),
+        (ambient * _tint(sky)).astype(np.float32),
+        background,
+        (0.06 if kind == "dark" else 1.0) * float(np.exp(rng.normal(0.6 if outdoor else 0.0, 0.3))),
+    )
+
+
+def _tint(warmth: float) -> np.ndarray:
+    return np.exp(np.array([0.45, 0.0, -0.6]) * warmth)
+
+
+def light_head(head: Head, light: Light) -> Float[np.ndarray, "h w 3"]:
+    """Returns the radiance of a lit head: wrapped diffuse, sky from above, skin highlight."""
+    facing = head.normals @ light.direction
+    diffuse = np.clip((facing + 0.15) / 1.15, 0, None)
+    sky = head.occlusion * (0.8 - 0.2 * head.normals[..., 1])
+    half = light.direction + np.array([0, 0, 1], np.float32)
+    shine = np.clip(head.normals @ (half / np.linalg.norm(half)), 0, None) ** 24 * head.gloss * 0.07
+    shadow = (diffuse * np.clip(head.occlusion, 0, 1))[..., None]
+    return head.albedo * (shadow * light.key + sky[..., None] * light.ambient) + shine[..., None] * light.key
+
+
+def light_sheet(light: Light, normals: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
+    """Returns the irradiance on flat matter with the given unit normals."""
+    diffuse = np.clip(normals @ light.direction, 0, None)[..., None]
+    sky = (0.8 - 0.2 * normals[..., 1])[..., None]
+    return diffuse * light.key + sky * light.ambient

@@ -1,0 +1,170 @@
+"""Indexes and images of data sets on disk: labels and splits without touching a pixel, then random access by row.
+
+A data set is `<data.dir>/<domain>/`: TFDS splits in ArrayRecord files with `index.parquet` beside them, written last.
+TensorFlow is never imported.
+"""
+
+import io
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Int, UInt8
+from PIL import Image
+
+from flipjax.core import schemas
+from flipjax.core.errors import DataError, ImageError, suggest
+
+FOLDER = "folder"
+
+
+@dataclass(frozen=True)
+class Index:
+    """Rows that point at records: every column of `schemas.INDEX_COLUMNS` plus `folder`, one array each.
+
+    `domain` is what sampling and reports call a row's data set; `folder` is where its record lies. They differ only for
+    target samples used in training, whose domain is renamed. Text columns are object arrays of str.
+    """
+
+    columns: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.columns["position"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name]
+
+    def take(self, rows: Int[np.ndarray, "rows"]) -> "Index":
+        """Returns the given rows in the given order."""
+        return Index({name: values[rows] for name, values in self.columns.items()})
+
+    def where(self, keep: Bool[np.ndarray, "all"]) -> "Index":
+        """Returns the rows where `keep` is True."""
+        return self.take(np.flatnonzero(keep))
+
+    def renamed(self, domain: str) -> "Index":
+        """Returns the same rows under another `domain`."""
+        return Index({**self.columns, "domain": _repeated(domain, len(self))})
+
+
+def concatenate(indexes: list[Index]) -> Index:
+    """Returns the rows of all `indexes` in order; no index at all gives an empty one."""
+    if not indexes:
+        return Index({name: np.zeros(0, object) for name in (*schemas.INDEX_COLUMNS, FOLDER)})
+    return Index({name: np.concatenate([index[name] for index in indexes]) for name in indexes[0].columns})
+
+
+def domains_in(data_dir: Path) -> list[str]:
+    """Returns the names of the finished data sets in `data_dir`, sorted."""
+    return sorted(path.parent.name for path in data_dir.glob(f"*/{schemas.INDEX_FILE}"))
+
+
+def read_index(data_dir: Path, domain: str) -> Index:
+    """Returns every row of the data set `data_dir/domain`; its folder name is its domain.
+
+    Raises:
+      DataError: the folder is missing, not a finished data set, or its index cannot be used.
+    """
+    path = data_dir / domain / schemas.INDEX_FILE
+    if not path.parent.is_dir():
+        raise DataError(_missing(data_dir, domain))
+    if not path.is_file():
+        raise DataError(f"'{path.parent}' is not a finished data set (no {schemas.INDEX_FILE}); {_how_to_make(domain)}")
+    try:
+        table = pq.read_table(path, columns=list(schemas.INDEX_COLUMNS))
+    except (pa.ArrowException, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"'{path}' cannot be read ({reason}); {_how_to_make(domain)}") from error
+    lacking = [name for name in schemas.INDEX_COLUMNS if name not in table.column_names]
+    if lacking or not table.num_rows:
+        what = f"lacks the column(s) {', '.join(lacking)}" if lacking else "has no rows"
+        raise DataError(f"'{path}' {what}; {_how_to_make(domain)}")
+    columns = {name: np.asarray(table[name].to_numpy()) for name in schemas.INDEX_COLUMNS}
+    named = _repeated(domain, table.num_rows)
+    return Index({**columns, "domain": named, FOLDER: named})
+
+
+@dataclass(frozen=True)
+class Records:
+    """Images of the rows of `index`; files are opened at first use, and any number of threads may read."""
+
+    data_dir: Path
+    index: Index
+    _sources: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def image(self, row: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Returns the decoded RGB crop of index row `row`.
+
+        Raises:
+          ImageError: the record or its image is damaged; the sample and its file are named.
+          DataError: the shards are missing or belong to another index.
+        """
+        encoded = self._record(row)["image"]
+        try:
+            with Image.open(io.BytesIO(encoded)) as image:
+                return np.asarray(image.convert("RGB"))
+        except Exception as error:  # damaged files make Pillow's decoders raise nearly every built-in type
+            raise ImageError(f"the image of {self._name(row)} is damaged ({error}); {self._mend(row)}") from error
+
+    def _record(self, row: int) -> Mapping[str, Any]:
+        folder, split, position = (self.index[name][row] for name in (FOLDER, "split", "position"))
+        source = self._source(folder, split)
+        try:
+            record = source[int(position)]
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise ImageError(f"{self._name(row)} cannot be read ({reason}); {self._mend(row)}") from error
+        if record["sample_id"].decode() != self.index["sample_id"][row]:
+            raise DataError(f"{self._name(row)}: the index does not belong to these shards; {self._mend(row)}")
+        return record
+
+    def _source(self, folder: str, split: str) -> Any:
+        with self._lock:
+            if (folder, split) not in self._sources:
+                self._sources[folder, split] = _open(self.data_dir / folder, split)
+            return self._sources[folder, split]
+
+    def _name(self, row: int) -> str:
+        folder, split = self.index[FOLDER][row], self.index["split"][row]
+        return f"sample '{self.index['sample_id'][row]}' in '{self.data_dir / folder}' ({split})"
+
+    def _mend(self, row: int) -> str:
+        return _how_to_make(self.index[FOLDER][row])
+
+
+def _open(folder: Path, split: str) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder: Any = tfds.builder_from_directory(str(folder))
+        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"split '{split}' of '{folder}' cannot be opened ({reason}); {_how_to_make(folder.name)}"
+        ) from error
+
+
+def _repeated(text: str, count: int) -> np.ndarray:
+    return np.full(count, text, dtype=object)
+
+
+def _how_to_make(domain: str) -> str:
+    if domain.startswith("syn_"):
+        return "make it with 'python -m data_prep.synthetic --out=DIR'"
+    return "make it with 'python -m data_prep.convert --dataset=NAME --raw=DIR --out=DIR'"
+
+
+def _missing(data_dir: Path, domain: str) -> str:
+    found = domains_in(data_dir)
+    there = f"data sets there: {', '.join(found)}" if found else "no data set there"
+    return f"data set '{data_dir / domain}' is missing ({there}{suggest(domain, found)}); {_how_to_make(domain)}"

@@ -1,0 +1,76 @@
+"""Where arrays live: the (data, model) mesh, parameter rules, batches onto the mesh, and starting several processes."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from flipjax.core.errors import ConfigError
+from flipjax.core.method import Tree
+
+# Path pattern -> mesh axes of the array's dimensions, first match wins, replicated otherwise. Heads and hidden units are
+# split over `model`, so attention and MLP need one sum each. Optimizer moments match through the same paths.
+PARAMETER_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    (r"/(query|key|value|fc1)/kernel$", (None, "model")),
+    (r"/(query|key|value|fc1)/bias$", ("model",)),
+    (r"/(attn/out|mlp/fc2)/kernel$", ("model", None)),
+)
+
+
+def make_mesh(data: int, model: int) -> Mesh:
+    """Returns a mesh over all devices of all processes; -1 for `data` takes what `model` leaves.
+
+    Raises:
+      ConfigError: the product of the axes is not the number of devices.
+    """
+    count = len(jax.devices())
+    data = count // model if data == -1 else data
+    if data * model != count:
+        raise ConfigError(f"mesh.data={data} x mesh.model={model} does not fill {count} devices; use mesh.data=-1")
+    return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def tree_shardings(tree: Tree, mesh: Mesh) -> Tree:
+    """Returns a sharding for every leaf by PARAMETER_RULES.
+
+    Raises:
+      ConfigError: a dimension that the mesh axis does not divide.
+    """
+
+    def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+        name = "/".join(_key_name(key) for key in path)
+        axes = next((axes for pattern, axes in PARAMETER_RULES if re.search(pattern, name)), ())
+        for size, axis in zip(leaf.shape, axes, strict=False):
+            if axis and size % mesh.shape[axis]:
+                raise ConfigError(f"'{name}' has {size} entries, which mesh.{axis}={mesh.shape[axis]} does not divide")
+        return NamedSharding(mesh, PartitionSpec(*axes))
+
+    return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def _key_name(key: Any) -> str:
+    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
+
+
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh, *, micro: bool = False) -> dict[str, jax.Array]:
+    """Makes global arrays of this process's rows, split over `data`; with `micro` axis 0 counts micro-batches."""
+    sharding = NamedSharding(mesh, PartitionSpec(None, "data") if micro else PartitionSpec("data"))
+    return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
+
+
+def start_processes(coordinator: str, count: int, index: int) -> None:
+    """Joins the other processes of the run; call it before anything touches a device.
+
+    A lost peer ends the run in seconds, not minutes.
+
+    Raises:
+      ConfigError: an index outside 0 .. count - 1.
+    """
+    if not 0 <= index < count:
+        raise ConfigError(f"--process_id={index} is outside 0..{count - 1} (--num_processes={count})")
+    jax.distributed.initialize(
+        coordinator, count, index, heartbeat_timeout_seconds=10, shutdown_timeout_seconds=5
+    )
