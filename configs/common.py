@@ -75,7 +75,7 @@ def base() -> ConfigDict:
     )
     config.eval = ConfigDict({"every": 100, "selection": "source_val", "batch_size": 64})
     config.mesh = ConfigDict({"data": -1, "model": 1})
-    config.log = ConfigDict({"tensorboard": True})
+    config.log = ConfigDict({"tensorboard": True, "pictures": 6})
     return config
 
 

@@ -49,7 +49,7 @@ def _optics(radiance: np.ndarray, model: Camera) -> np.ndarray:
 def _expose(light: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     height, width = light.shape[:2]
     centre = light[height // 5 : -height // 5, width // 5 : -width // 5]
-    metered = 0.65 * float(centre.mean()) + 0.35 * float(light.mean())
+    metered = (0.65 * sum(cv2.mean(centre)) + 0.35 * sum(cv2.mean(light))) / 3
     wanted = 0.2 * 2.0 ** float(rng.normal(0.0, 0.45)) / max(metered, 1e-5)
     exposure = min(wanted, MAX_GAIN)
     return light * np.float32(exposure), float(np.clip(exposure, 1.0, MAX_GAIN))
@@ -75,15 +75,15 @@ def _demosaic(raw: np.ndarray) -> np.ndarray:
 
 
 def _white_balance(image: np.ndarray, model: Camera, rng: np.random.Generator) -> np.ndarray:
-    mean = image.reshape(-1, 3).mean(axis=0) + 1e-4
+    mean = np.array(cv2.mean(image)[:3]) + 1e-4
     gains = (mean[1] / mean) ** model.wb_adapt
     tint = np.array([model.tint[0], 1.0, model.tint[1]]) * np.exp(rng.normal(0.0, 0.06, 3))
     return image * (gains * tint).astype(np.float32)
 
 
 def _tone(image: np.ndarray, model: Camera) -> np.ndarray:
-    grey = image.mean(axis=-1, keepdims=True)
-    encoded = to_srgb(grey + model.saturation * (image - grey)).astype(np.float32)
+    mix = np.full((3, 3), (1 - model.saturation) / 3) + model.saturation * np.eye(3)
+    encoded = to_srgb(cv2.transform(image, mix))
     curve = encoded * encoded * (3 - 2 * encoded)
     return encoded + np.float32(model.contrast) * (curve - encoded)
 

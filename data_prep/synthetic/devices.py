@@ -13,7 +13,7 @@ Colour = tuple[float, float, float]
 class Camera:
     """One camera. `quality` is the option index of CAMERA_QUALITIES.
 
-    resolution: frame height relative to 320 px for a 96 px crop; psf: blur sigma; oversample: radiance pixels per sensor
+    resolution: frame height relative to 248 px for a 96 px crop; psf: blur sigma; oversample: radiance pixels per sensor
     pixel along one side; full_well: electrons at white and base gain; read_noise: electrons; wb_adapt: share of the grey-world
     correction applied; tint: remaining white-balance error of red and blue; contrast: strength of the S curve;
     denoise: blur sigma after demosaicing; jpeg: quality 1..100.

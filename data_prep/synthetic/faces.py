@@ -12,8 +12,16 @@ from jaxtyping import Float
 from data_prep.synthetic import features
 from data_prep.synthetic.geometry import canvas_px, colour, eye_grid, noise_field, over, to_canvas
 
-SKIN_TONES = ((246, 216, 196), (234, 192, 164), (210, 162, 126), (176, 124, 90), (126, 84, 60), (88, 58, 44))
-HAIR_COLOURS = ((28, 22, 20), (52, 36, 26), (88, 58, 36), (140, 102, 60), (190, 158, 104), (150, 148, 146), (120, 52, 28))
+SKIN_TONES = ((246, 216, 196), (234, 192, 164), (210, 162, 126), (176, 124, 90), (126, 84, 60), (100, 68, 52))
+HAIR_COLOURS = (
+    (28, 22, 20),
+    (52, 36, 26),
+    (88, 58, 36),
+    (140, 102, 60),
+    (190, 158, 104),
+    (150, 148, 146),
+    (120, 52, 28),
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,9 @@ def draw_head(traits: Traits, rng: np.random.Generator, eye_px: float) -> Head:
     relief = (smooth + bumps * face) * np.maximum(face, 0.25) + 0.04 * strands * hair + frame
     gloss = 0.9 * face * (1 - front) + 0.25 * hair
     normals, occlusion = surface(relief * np.maximum(alpha, 0.05), eye_px)
-    landmarks = np.array([[-0.5, 0], [0.5, 0], [0, traits.nose], [-traits.mouth_half, traits.mouth], [traits.mouth_half, traits.mouth]])
+    landmarks = np.array(
+        [[-0.5, 0], [0.5, 0], [0, traits.nose], [-traits.mouth_half, traits.mouth], [traits.mouth_half, traits.mouth]]
+    )
     return Head(
         np.clip(albedo, 0.003, 0.95),
         alpha,
@@ -148,7 +158,9 @@ def _face_mask(traits: Traits, x: np.ndarray, y: np.ndarray, eye_px: float) -> n
     up = np.clip((0.25 - y) / (0.25 + traits.crown), 0, 1)
     down = np.clip((y - 0.25) / (traits.chin - 0.25), 0, 1)
     half = traits.half_width * np.where(y < 0.25, (1 - up**2.4) ** (1 / 2.4), (1 - down**traits.jaw) ** (1 / 1.7))
-    inside = (half - np.abs(x)) * ((y > -traits.crown) & (y < traits.chin)) - 0.01 * ((y <= -traits.crown) | (y >= traits.chin))
+    inside = (half - np.abs(x)) * ((y > -traits.crown) & (y < traits.chin)) - 0.01 * (
+        (y <= -traits.crown) | (y >= traits.chin)
+    )
     return cv2.GaussianBlur(features.soft(inside, eye_px), (0, 0), 0.012 * eye_px)
 
 
@@ -220,7 +232,12 @@ def _skin(traits: Traits, x: np.ndarray, y: np.ndarray, rng: np.random.Generator
     warm = warm + 0.18 * np.exp(-((x / 0.22) ** 2 + ((y - traits.nose) / 0.2) ** 2))
     red = np.array([0.25, -0.5, -0.45], np.float32)
     texture = (1 + mottle + pores - spots)[..., None] * (1 + warm[..., None] * red)
-    beard = traits.beard * (y < traits.chin) * features.beard_field(traits, x, y) * (0.75 + 0.25 * noise_field(rng, shape, 0.02 * eye_px))
+    beard = (
+        traits.beard
+        * (y < traits.chin)
+        * features.beard_field(traits, x, y)
+        * (0.75 + 0.25 * noise_field(rng, shape, 0.02 * eye_px))
+    )
     return over(traits.skin * texture, traits.hair * 0.7, np.clip(beard, 0, 0.9)).astype(np.float32)
 
 

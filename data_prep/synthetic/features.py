@@ -25,13 +25,18 @@ def paint_face(
 ) -> np.ndarray:
     """Paints brows, eyes, nostrils and mouth inside `face`."""
     x, y = eye_grid(eye_px)
-    painted = _brows(albedo, traits, rng, x, y, eye_px)
+    columns, rows = np.flatnonzero(np.abs(x[0]) < 1.0), np.flatnonzero(np.abs(y[:, 0] - 0.35) < 1.05)
+    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    x, y = x[:, window[1]], y[window[0]]
+    painted = _brows(albedo[window], traits, rng, x, y, eye_px)
     for side in (-1.0, 1.0):
         painted = _eye(painted, traits, x - 0.5 * side, y, eye_px)
     painted = _mouth(painted, traits, rng, x, y, eye_px)
     hole = 0.05 - np.hypot((np.abs(x) - 0.5 * traits.nose_width) / 1.5, y - traits.nose - 0.09)
     painted = over(painted, traits.skin * 0.18, 0.8 * soft(hole, eye_px))
-    return over(albedo, painted, face)
+    result = albedo.copy()
+    result[window] = over(albedo[window], painted, face[window])
+    return result
 
 
 def _brows(albedo: np.ndarray, traits: Any, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, eye_px: float):
@@ -76,7 +81,7 @@ def _mouth(albedo: np.ndarray, traits: Any, rng: np.random.Generator, x: np.ndar
     lips = over(lips, red, 0.9 * lower)
     if rng.random() < 0.25:
         teeth = soft(np.minimum(0.045 * taper - np.abs(y - middle), 0.8 - np.abs(across)), eye_px)
-        return over(lips, colour(228, 222, 208), teeth)
+        return over(lips, colour(216, 206, 190), 0.85 * teeth)
     return over(lips, traits.skin * 0.08, np.clip(gap + 0.35 * (np.abs(across) < 1.06) * gap, 0, 0.85))
 
 

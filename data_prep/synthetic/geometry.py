@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-# The head canvas measures 6.4 x 8 eye distances, the midpoint between the eyes at (3.2, 3.2).
-CANVAS_EYES = (6.4, 8.0)
-ORIGIN_EYES = (3.2, 3.2)
+# The head canvas measures 5.8 x 6.6 eye distances, the midpoint between the eyes at (2.9, 2.8).
+CANVAS_EYES = (5.8, 6.6)
+ORIGIN_EYES = (2.9, 2.8)
 
 
 def to_linear(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:
@@ -20,8 +20,10 @@ def to_linear(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:
 
 def to_srgb(linear: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:
     """Encodes linear light with the sRGB curve; values outside [0, 1] are clipped."""
-    value = np.clip(linear, 0.0, 1.0)
-    return np.where(value <= 0.0031308, 12.92 * value, 1.055 * np.power(value, 1 / 2.4) - 0.055)
+    value = np.sqrt(np.clip(linear, 0.0, 1.0))
+    root = np.linspace(0.0, 1.0, 4096)
+    curve = np.where(root**2 <= 0.0031308, 12.92 * root**2, 1.055 * root ** (2 / 2.4) - 0.055).astype(np.float32)
+    return curve[(value * 4095 + 0.5).astype(np.int32)]
 
 
 def colour(red: int, green: int, blue: int) -> Float[np.ndarray, "3"]:
@@ -47,7 +49,9 @@ def to_canvas(points: Float[np.ndarray, "n 2"], eye_px: float) -> Float[np.ndarr
     return (np.asarray(points, np.float64) + ORIGIN_EYES) * eye_px
 
 
-def over(below: Float[np.ndarray, "h w c"], above: Float[np.ndarray, "..."], alpha: Float[np.ndarray, "h w"]) -> np.ndarray:
+def over(
+    below: Float[np.ndarray, "h w c"], above: Float[np.ndarray, "..."], alpha: Float[np.ndarray, "h w"]
+) -> np.ndarray:
     """Composites `above` on `below`; `above` may be one colour."""
     weight = alpha[..., None]
     return below + (np.asarray(above, np.float32) - below) * weight
@@ -80,6 +84,11 @@ def tilt(size: tuple[int, int], yaw: float, pitch: float) -> np.ndarray:
     seen = corners * (np.cos(yaw), np.cos(pitch)) * (distance / (distance + depth))[:, None]
     centre = np.array([width / 2, height / 2])
     return cv2.getPerspectiveTransform((corners + centre).astype(np.float32), (seen + centre).astype(np.float32))
+
+
+def dot(field: Float[np.ndarray, "h w 3"], rows: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "h w k"]:
+    """Returns the scalar products of a vector field with `rows`."""
+    return cv2.transform(field, np.asarray(rows, np.float64)).reshape(*field.shape[:2], len(rows))
 
 
 def apply(matrix: Float[np.ndarray, "3 3"], points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:

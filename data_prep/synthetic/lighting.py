@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
 from data_prep.synthetic.faces import Head
+from data_prep.synthetic.geometry import dot
 from flipjax.core.labels import ENVIRONMENTS, ILLUMINATIONS
 
 
@@ -53,13 +55,15 @@ def _tint(warmth: float) -> np.ndarray:
 
 def light_head(head: Head, light: Light) -> Float[np.ndarray, "h w 3"]:
     """Returns the radiance of a lit head: wrapped diffuse, sky from above, skin highlight."""
-    facing = head.normals @ light.direction
-    diffuse = np.clip((facing + 0.15) / 1.15, 0, None)
-    sky = head.occlusion * (0.8 - 0.2 * head.normals[..., 1])
     half = light.direction + np.array([0, 0, 1], np.float32)
-    shine = np.clip(head.normals @ (half / np.linalg.norm(half)), 0, None) ** 24 * head.gloss * 0.07
-    shadow = (diffuse * np.clip(head.occlusion, 0, 1))[..., None]
-    return head.albedo * (shadow * light.key + sky[..., None] * light.ambient) + shine[..., None] * light.key
+    facing, towards_half = cv2.split(dot(head.normals, np.stack([light.direction, half / np.linalg.norm(half)])))
+    diffuse = np.clip((facing + 0.15) / 1.15, 0, None) * np.minimum(head.occlusion, 1)
+    sky = head.occlusion * (0.8 - 0.2 * head.normals[..., 1])
+    lobe = np.clip(towards_half, 0, None) ** 2
+    lobe = lobe * lobe * lobe
+    shine = 0.07 * head.gloss * lobe * lobe * lobe * lobe
+    irradiance = cv2.transform(cv2.merge([diffuse, sky]), np.stack([light.key, light.ambient], axis=1))
+    return head.albedo * irradiance + shine[..., None] * light.key
 
 
 def light_sheet(light: Light, normals: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:

@@ -4,12 +4,17 @@ Exit code 0 is success, 1 an error a person can mend (printed as one line on sta
 """
 
 import errno
+import logging as std_logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from flipjax.core.errors import ConfigError, FlipjaxError
+
+ROOT = str(Path(__file__).resolve().parents[2])
+OURS = tuple(f"{ROOT}/{package}/" for package in ("flipjax", "data_prep", "launch", "configs"))
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
@@ -24,6 +29,14 @@ def print_error(error: BaseException) -> None:
     """Writes `error` as one line on standard error, after a blank that ends any progress line."""
     text = " ".join(str(error).split()) or type(error).__name__
     sys.stderr.write(f"error: {text}\n")
+
+
+def _speak_plainly() -> None:
+    """Logs our own lines from INFO on with the time in front, and only warnings of the libraries below."""
+    handler = logging.get_absl_handler()
+    handler.addFilter(lambda record: record.levelno >= std_logging.WARNING or record.pathname.startswith(OURS))
+    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.set_verbosity(logging.INFO)
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
@@ -42,6 +55,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     """
 
     def guarded(argv: list[str]) -> int | None:
+        _speak_plainly()
         try:
             return main(argv)
         except FlipjaxError as error:

@@ -70,6 +70,7 @@ def align(
 
     Raises:
       ConfigError: unknown detector, or its package is not installed.
+      ImageError: the detector failed, or a face's points fit no template.
     """
     check_detector(detector)
     if detector == NO_DETECTOR:
@@ -126,6 +127,7 @@ def detect(image: UInt8[np.ndarray, "h w 3"], *, detector: str = MTCNN, min_face
 
     Raises:
       ConfigError: a detector that cannot detect, or whose package is not installed.
+      ImageError: the detector itself failed on the picture.
     """
     if detector != MTCNN:
         raise ConfigError(f"detector '{detector}' cannot find faces; use '{MTCNN}'")
@@ -246,7 +248,10 @@ def _network(min_face_px: int, thread: int):
 def _mtcnn_faces(image: np.ndarray, min_face_px: int) -> list[Face]:
     if min(image.shape[:2]) < _SMALLEST_NET_INPUT_PX:
         return []
-    found = _network(min_face_px, threading.get_ident()).detect_faces(image)
+    try:
+        found = _network(min_face_px, threading.get_ident()).detect_faces(image)
+    except (cv2.error, IndexError, ValueError) as error:
+        raise ImageError(f"the face detector failed on this picture ({error}); save it again or use another") from error
     return [_face(entry) for entry in found if entry["box"][2] > 0 and entry["box"][3] > 0]
 
 

@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flipjax.core.errors import ImageError
 
@@ -38,12 +39,14 @@ def load_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """
     check_readable(path)
     try:
-        with Image.open(path) as picture:
+        with _opened_picture(path) as picture:
             width, height = picture.size
             if width * height <= MAX_PIXELS:
                 return np.array(_to_rgb(ImageOps.exif_transpose(picture)))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: picture has far more than {MAX_PIXELS} pixels; shrink it first") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not a picture in a known format; save it as JPEG or PNG") from error
     except Exception as error:  # damaged files make Pillow's decoders raise nearly every built-in type
         reason = str(error) or type(error).__name__
         raise ImageError(f"{path}: cannot be read as a picture ({reason}); save it again as JPEG or PNG") from error
@@ -104,6 +107,12 @@ def check_readable(path: Path) -> None:
         raise ImageError(f"{path}: the file is empty; copy it again")
 
 
+def _opened_picture(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we refuse such pictures ourselves
+        return Image.open(path)
+
+
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture, np.uint16) >> 8).astype(np.uint8)).convert("RGB")
@@ -113,8 +122,10 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what fails is reported once, by us
-    # Named, because OpenCV otherwise tries its other readers on a damaged file, one of which looks for numbered pictures.
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # FFmpeg by name: OpenCV would try its other readers on a damaged file, one of which looks for numbered pictures.
     clip = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    cv2.utils.logging.setLogLevel(level)
     try:
         yield clip
     finally:

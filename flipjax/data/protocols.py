@@ -184,18 +184,21 @@ def _divide_source(index: Index, rows: Index, profile: str) -> tuple[Index, Inde
 
 
 def _held_out(rows: Index) -> Bool[np.ndarray, "rows"]:
-    """Marks a tenth of the subjects in hash order, then more until both classes occur; a class never leaves training."""
-    held = np.zeros(len(rows), bool)
-    subjects = _in_hash_order(rows["subject_id"])
-    wanted = math.ceil(HELD_OUT_SHARE * len(subjects))
-    taken = 0
-    for subject in subjects:
-        of_subject = rows["subject_id"] == subject
-        missing = _classes(rows, of_subject) - _classes(rows, held)
-        if (taken < wanted or missing) and _classes(rows, ~(held | of_subject)) == _classes(rows, ~held):
-            held |= of_subject
-            taken += 1
-    return held
+    """Marks a tenth of the subjects in hash order, then more until both classes occur; no class leaves training."""
+    names, subject_of_row = np.unique(rows["subject_id"], return_inverse=True)
+    per_class = [np.bincount(subject_of_row[rows["is_bona_fide"] == c], minlength=len(names)) for c in (False, True)]
+    shows = np.stack(per_class, axis=1) > 0
+    rank = {name: i for i, name in enumerate(_in_hash_order(names))}
+    wanted = math.ceil(HELD_OUT_SHARE * len(names))
+    held = np.zeros(len(names), bool)
+    covered, left = np.zeros(2, bool), shows.sum(axis=0)
+    for subject in sorted(range(len(names)), key=lambda i: rank[names[i]]):
+        adds_class = (shows[subject] & ~covered).any()
+        if (held.sum() < wanted or adds_class) and (left > 1)[shows[subject]].all():
+            held[subject] = True
+            covered |= shows[subject]
+            left -= shows[subject]
+    return held[subject_of_row]
 
 
 def _divide_target(protocol: Protocol, domain: str, index: Index) -> tuple[Index, Index]:
@@ -220,13 +223,9 @@ def _in_hash_order(names: np.ndarray) -> list[str]:
     return sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
 
 
-def _classes(rows: Index, keep: Bool[np.ndarray, "rows"]) -> set[bool]:
-    return set(rows["is_bona_fide"][keep].tolist())
-
-
 def _need_both_classes(protocol: Protocol, part: str, rows: Index) -> None:
-    missing = [CLASS_NAMES[index] for index in (0, 1) if index not in _classes(rows, np.ones(len(rows), bool))]
+    present = set(rows["is_bona_fide"].tolist())
+    missing = [CLASS_NAMES[index] for index in (0, 1) if bool(index) not in present]
     if missing:
-        raise DataError(
-            f"protocol '{protocol.name}': {part} has no {' and no '.join(missing)} record left; {_REMEDY[part.split()[0]]}"
-        )
+        lack, remedy = " and no ".join(missing), _REMEDY[part.partition(" ")[0]]
+        raise DataError(f"protocol '{protocol.name}': {part} has no {lack} record left; {remedy}")

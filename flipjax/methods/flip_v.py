@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from flipjax.core.method import Aux, Batch, Draws, Method, OptimizerSpec, Pretrained, Stage, Tree
@@ -29,7 +30,7 @@ class FlipV:
     projected: bool
     head_width: int
     normalization: str
-    dtype: jnp.dtype
+    dtype: DTypeLike
     remat: bool
 
     @property

@@ -45,8 +45,8 @@ def eer_grid(scores: Float[np.ndarray, "b"], is_bona_fide: Bool[np.ndarray, "b"]
 def eer_exact(scores: Float[np.ndarray, "b"], is_bona_fide: Bool[np.ndarray, "b"], *, data: str = "") -> ThresholdRule:
     """Returns the largest observed score that minimises |BPCER - pooled APCER|.
 
-    Where the scores separate the classes without error every cut in the gap is equally good: the middle is taken, because
-    the gap's upper end is the lowest bona fide score and would reject the next one just below it.
+    Where the scores separate the classes without error every cut in the gap is equally good: the middle is taken,
+    because the gap's upper end is the lowest bona fide score and would reject the next one just below it.
 
     Raises:
       MetricError: a class is missing or a score is not a number.

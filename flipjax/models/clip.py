@@ -11,6 +11,7 @@ import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
 from einops import rearrange
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from flipjax.models.layers import LayerNorm, StackOutput, run_blocks
@@ -59,7 +60,7 @@ class ImageTower(nn.Module):
 
     size: ClipSize
     project: bool = True
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     remat: bool = False
 
     @nn.compact
@@ -94,7 +95,7 @@ class PatchEmbed(nn.Module):
 
     width: int
     patch: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b p d"]:
@@ -109,7 +110,7 @@ class TextTower(nn.Module):
     """Causal text transformer of CLIP; returns the projected feature at the end-of-text position (the largest id)."""
 
     size: ClipSize
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     remat: bool = False
 
     @nn.compact
@@ -137,7 +138,7 @@ class Clip(nn.Module):
     """Both towers and the logit scale; `encode_image` and `encode_text` are the two entries."""
 
     size: ClipSize
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     remat: bool = False
 
     def setup(self) -> None:

@@ -10,6 +10,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, UInt8
 
 Initializer = Callable[..., jax.Array]
@@ -45,7 +46,7 @@ class Dense(nn.Module):
 
     features: int
     use_bias: bool = True
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     kernel_init: Initializer = nn.initializers.lecun_normal()
     bias_init: Initializer = nn.initializers.zeros
 
@@ -80,7 +81,7 @@ class Attention(nn.Module):
     heads: int
     init_std: float
     out_std: float
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -110,7 +111,7 @@ class Mlp(nn.Module):
     init_std: float
     out_std: float
     ratio: int = 4
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
@@ -128,7 +129,7 @@ class Block(nn.Module):
 
     heads: int
     layers: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -158,7 +159,7 @@ def run_blocks(
     layers: int,
     heads: int,
     mask: Bool[Array, "n n"] | None = None,
-    dtype: jnp.dtype = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     remat: bool = False,
 ) -> StackOutput:
     """Applies `layers` blocks named blocks_0 ...; call it inside a compact module. `remat` recomputes blocks backwards."""

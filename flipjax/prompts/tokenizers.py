@@ -65,7 +65,7 @@ def pad_ids(rows: Sequence[Sequence[int]], *, length: int | None = None) -> Int3
 
 def clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Returns CLIP's piece -> id table (49408 entries) and its merges in order of priority."""
-    packed = (importlib.resources.files(__package__) / _VOCABULARY_FILE).read_bytes()
+    packed = (importlib.resources.files("flipjax.prompts") / _VOCABULARY_FILE).read_bytes()
     lines = gzip.decompress(packed).decode("utf-8").split("\n")
     merges = [(left, right) for left, right in (line.split() for line in lines[1 : _MERGES + 1])]
     symbols = _byte_symbols()

@@ -85,7 +85,9 @@ def fit(
     for step in range(start + 1, schedule.total + 1):
         index, first = stage_at(method.stages, step - 1)
         if index != stage_index:
-            state, step_fn = enter_stage(method, state, index, restart=step - 1 == first > 0, mesh=mesh, schedule=schedule)
+            state, step_fn = enter_stage(
+                method, state, index, restart=step - 1 == first > 0, mesh=mesh, schedule=schedule
+            )
             stage_index = index
         assert step_fn is not None
         batch = put_batch(next(batches), mesh, micro=schedule.accumulate > 1)

@@ -1,7 +1,7 @@
 """Where arrays live: the (data, model) mesh, parameter rules, batches onto the mesh, and starting several processes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,17 +20,19 @@ PARAMETER_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 )
 
 
-def make_mesh(data: int, model: int) -> Mesh:
-    """Returns a mesh over all devices of all processes; -1 for `data` takes what `model` leaves.
+def make_mesh(data: int, model: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Returns a mesh over `devices` (default: all of all processes); -1 for `data` takes what `model` leaves.
 
     Raises:
       ConfigError: the product of the axes is not the number of devices.
     """
-    count = len(jax.devices())
+    devices = jax.devices() if devices is None else devices
+    count = len(devices)
     data = count // model if data == -1 else data
     if data * model != count:
         raise ConfigError(f"mesh.data={data} x mesh.model={model} does not fill {count} devices; use mesh.data=-1")
-    return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
+    axis_types = (AxisType.Auto, AxisType.Auto)  # Linen's layers assume it; JAX's own default is explicit axes
+    return jax.make_mesh((data, model), ("data", "model"), axis_types=axis_types, devices=devices)
 
 
 def tree_shardings(tree: Tree, mesh: Mesh) -> Tree:
@@ -71,6 +73,4 @@ def start_processes(coordinator: str, count: int, index: int) -> None:
     """
     if not 0 <= index < count:
         raise ConfigError(f"--process_id={index} is outside 0..{count - 1} (--num_processes={count})")
-    jax.distributed.initialize(
-        coordinator, count, index, heartbeat_timeout_seconds=10, shutdown_timeout_seconds=5
-    )
+    jax.distributed.initialize(coordinator, count, index, heartbeat_timeout_seconds=10, shutdown_timeout_seconds=5)

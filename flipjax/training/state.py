@@ -55,7 +55,9 @@ def stage_at(stages: tuple[Stage, ...], step: int) -> tuple[int, int]:
     raise ConfigError("a method needs at least one stage")
 
 
-def init_state(method: Method, rng: jax.Array, tx: optax.GradientTransformation, params: Tree | None = None) -> TrainState:
+def init_state(
+    method: Method, rng: jax.Array, tx: optax.GradientTransformation, params: Tree | None = None
+) -> TrainState:
     """Returns the state before the first update; `params` replaces the fresh ones (loaded weights)."""
     variables = method.init(rng)
     params = variables["params"] if params is None else params

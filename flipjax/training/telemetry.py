@@ -12,9 +12,9 @@ from absl import logging
 
 @dataclass
 class Telemetry:
-    """Writes `train.jsonl` (step, loss, terms, lr, images_per_s) and the progress line; closed without loss at any time."""
+    """Writes `train.jsonl` (step, loss, terms, lr, images_per_s) and the progress line; silent where `path` is None."""
 
-    path: Path
+    path: Path | None
     total_steps: int
     images_per_step: int
     tensorboard: Any | None
@@ -24,6 +24,8 @@ class Telemetry:
 
     def log(self, step: int, terms: dict[str, float], lr: float) -> None:
         """Records update number `step` (1 = the first)."""
+        if self.path is None:
+            return
         now = time.monotonic()
         since, before = self.last or (self.started, self.start_step)
         rate = (step - before) / max(now - since, 1e-9)
@@ -62,9 +64,14 @@ def clock(seconds: float) -> str:
 
 
 def open_telemetry(
-    workdir: Path, *, start_step: int, total_steps: int, images_per_step: int, tensorboard: bool
+    workdir: Path | None, *, start_step: int, total_steps: int, images_per_step: int, tensorboard: bool
 ) -> Telemetry:
-    """Opens the logs of a run that goes on after `start_step`; later lines of an interrupted run are dropped first."""
+    """Opens the logs of a run that goes on after `start_step`; later lines of an interrupted run are dropped first.
+
+    `workdir` None says nothing: the processes of a run other than the first.
+    """
+    if workdir is None:
+        return Telemetry(None, total_steps, images_per_step, None, start_step)
     path = workdir / "train.jsonl"
     _keep_until(path, start_step)
     writer = None

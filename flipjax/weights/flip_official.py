@@ -1,7 +1,7 @@
 """Checkpoints written by the released FLIP code (FLIP-V, FLIP-IT, FLIP-MCL) as weight tables.
 
 The target is {"params": ..., "model_state": ...} of the method; `model_state` may be missing or empty. Class rows are
-(spoof, real) upstream. FLIP-V holds the image tower alone, under `backbone.vit`; the others hold OpenAI's names, under `model`.
+(spoof, real) upstream. FLIP-V holds the image tower under `backbone.vit`; the others hold OpenAI's names under `model`.
 """
 
 from flipjax.weights.openai_clip import CLIP_RULES, IMAGE_RULES, linear, optional_parts

@@ -110,13 +110,13 @@ def choose(tables: Sequence[Table], tensors: Mapping[str, np.ndarray], *, source
         if all(key in tensors for key in table.signature):
             return table
     tried = ", ".join(table.name for table in tables)
+    if not tensors:
+        raise WeightError(f"{source} holds no arrays; expected one of {tried}")
     keys = sorted(tensors)
-    middle = keys[len(keys) // 2]
+    samples = "', '".join(dict.fromkeys((keys[0], keys[len(keys) // 2], keys[-1])))
     raise WeightError(
-        f"{source} is none of the expected formats ({tried}): it holds {len(keys)} arrays such as "
-        f"'{keys[0]}', '{middle}', '{keys[-1]}'; give a checkpoint in one of these formats"
-        if keys
-        else f"{source} holds no arrays; expected one of {tried}"
+        f"{source} is none of the expected formats ({tried}): it holds {len(keys)} arrays such as '{samples}'; "
+        f"give a checkpoint in one of these formats"
     )
 
 

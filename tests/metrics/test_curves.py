@@ -64,7 +64,7 @@ def test_tpr_at_fpr_agrees_with_scikit_learn_for_both_classes(case, limit: float
 
 
 def test_dropping_collinear_points_lowers_the_value_as_in_the_papers() -> None:
-    """Five equal steps (+1 attack, +10 bona fide each) lie on a line: the point at FPR 2 % goes, the one at 1 % answers."""
+    """Five equal steps (+1 attack, +10 bona fide) lie on a line: the point at FPR 2 % goes, the one at 1 % answers."""
     steps = 5
     scores = np.repeat(np.linspace(0.9, 0.5, steps), 11)
     label = np.tile(np.arange(11) > 0, steps)

@@ -58,3 +58,20 @@ def test_bad_numbers_are_refused(numbers) -> None:
 def test_unequal_classes_are_refused() -> None:
     with pytest.raises(ConfigError, match="2 attack and 1 bona fide"):
         flip.token_matrix(flip.Prompts(attack=("a", "b"), bona_fide=("c",)))
+
+
+def test_prompt_tokens_for_a_whole_or_a_compact_vocabulary() -> None:
+    whole = flip.prompt_tokens((1, 2), "bonafide", used_rows_only=False)
+    assert whole.vocab == 49408 and whole.rows is None
+    small = flip.prompt_tokens((1, 2), "bonafide", used_rows_only=True)
+    assert small.rows is not None and small.vocab == len(small.rows)
+    np.testing.assert_array_equal(np.array(small.rows)[small.ids], whole.ids)
+
+
+def test_spelling_of_the_paper_changes_the_second_pair_alone() -> None:
+    code = flip.prompt_tokens((1, 2), "bonafide", used_rows_only=False).ids
+    paper = flip.prompt_tokens((1, 2), "bona fide", used_rows_only=False).ids
+    assert paper[1, 1, :8].tolist() == [49406, 589, 533, 320, 33342, 45375, 1710, 49407]
+    np.testing.assert_array_equal(np.delete(code.reshape(4, -1), 3, 0), np.delete(paper.reshape(4, -1), 3, 0))
+    with pytest.raises(ConfigError, match="'bona-fide' unknown"):
+        flip.prompt_tokens((1,), "bona-fide", used_rows_only=False)

@@ -1,0 +1,239 @@
+"""Scores to `metrics.json` and `decision.json`: every target under two threshold rules.
+
+`test_eer` is the papers' rule: the threshold is the grid EER threshold of the target test set itself, so it has seen
+the labels it is judged by. `source_val` is the honest one: the exact EER threshold of the source validation scores,
+applied to the target unchanged. Rates are percent, thresholds are scores; one presentation is one video.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from flipjax.core.errors import MetricError
+from flipjax.core.schemas import ScoreTable
+from flipjax.evaluation.score_files import write_text
+from flipjax.metrics import curves, rates
+from flipjax.metrics.intervals import bootstrap
+from flipjax.metrics.pooling import pool_videos
+from flipjax.metrics.thresholds import ThresholdRule, eer_exact, eer_grid
+
+TEST_EER = "test_eer"
+SOURCE_VAL = "source_val"
+RATE_KEYS = ("hter", "apcer_max", "apcer_pooled", "bpcer", "acer", "accuracy")
+FALLBACK_THRESHOLD = 0.5
+
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run of a sweep: the content of its metrics.json, and its seed."""
+
+    name: str
+    seed: int
+    metrics: Mapping[str, Any]
+
+
+def evaluate(
+    targets: Mapping[str, ScoreTable], source_val: ScoreTable | None, *, seed: int = 0, resamples: int = 1000
+) -> Metrics:
+    """Returns the content of metrics.json: per target the counts, flat keys of test_eer, `rules`, `ci95`; and the mean.
+
+    Args:
+      targets: frame scores by target name.
+      source_val: frame scores of the source validation data; None or no rows leaves the rule source_val out.
+      seed: of the bootstrap.
+      resamples: bootstrap draws; 0 leaves `ci95` empty.
+
+    Raises:
+      MetricError: a class is missing or a video mixes classes; the message names the target.
+    """
+    honest = _source_rule(source_val) if source_val is not None and len(source_val) else None
+    results = {name: _named(name, table, honest, seed, resamples) for name, table in targets.items()}
+    return {"targets": results, "mean": mean_over(results.values())}
+
+
+def decision(source_val: ScoreTable | None) -> dict[str, Any]:
+    """Returns the content of decision.json: `threshold`, the `rule` that chose it and the `data` it was chosen on.
+
+    Without source validation scores the threshold is 0.5, rule "fixed".
+
+    Raises:
+      MetricError: source validation lacks a class.
+    """
+    if source_val is None or not len(source_val):
+        return {"threshold": FALLBACK_THRESHOLD, "rule": "fixed", "data": "none: no source validation scores"}
+    rule = _source_rule(source_val)
+    return {"threshold": rule.threshold, "rule": SOURCE_VAL, "data": rule.data}
+
+
+def usable(source_val: ScoreTable | None) -> ScoreTable | None:
+    """Returns `source_val`, or None (with a logged warning) where it cannot choose a threshold for want of a class."""
+    if source_val is None or (source_val.is_bona_fide.any() and not source_val.is_bona_fide.all()):
+        return source_val
+    logging.warning("source validation (%d frames) lacks a class; no threshold can be chosen on it", len(source_val))
+    return None
+
+
+def mean_over(results: Iterable[Mapping[str, Any]]) -> Metrics:
+    """Returns the unweighted mean of every number that all results have, and of their `rules` alike."""
+    shared = _average(list(results))
+    mean = {key: value for key, value in shared.items() if _is_number(value)}
+    if "rules" in shared:
+        mean["rules"] = {name: mean_over([rule]) for name, rule in shared["rules"].items()}
+    return mean
+
+
+def merge_runs(runs: Sequence[Run]) -> Metrics:
+    """Returns one metrics.json for a sweep: `targets` and `mean` as in a run, plus `per_seed` and `runs`.
+
+    A target's numbers are means over its runs, `std` their standard deviation (ddof 1, only where there are several)
+    and `ci95` the mean of the runs' interval ends: sampling error and spread over seeds stay apart.
+
+    Raises:
+      MetricError: there is no run.
+    """
+    if not runs:
+        raise MetricError("a sweep without a finished run has no metrics; run it first")
+    targets = _merge_targets(runs)
+    seeds = sorted({run.seed for run in runs})
+    groups = {str(seed): _merge_targets([run for run in runs if run.seed == seed]) for seed in seeds}
+    per_seed = {
+        seed: {
+            "targets": {name: mean_over([result]) for name, result in group.items()},
+            "mean": mean_over(group.values()),
+        }
+        for seed, group in groups.items()
+    }
+    table = [
+        {"name": run.name, "seed": run.seed, "targets": list(run.metrics["targets"]), "mean": run.metrics["mean"]}
+        for run in runs
+    ]
+    return {"targets": targets, "mean": mean_over(targets.values()), "per_seed": per_seed, "runs": table}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes `content` to `path` at once, indented, with a final newline.
+
+    Raises:
+      ConfigError: the file cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _source_rule(source_val: ScoreTable) -> ThresholdRule:
+    try:
+        videos = pool_videos(source_val)
+        domains = ", ".join(sorted({str(name) for name in videos.domain if name}))
+        data = f"source validation, {len(videos)} videos" + (f" of {domains}" if domains else "")
+        return eer_exact(videos.score, videos.is_bona_fide, data=data)
+    except MetricError as error:
+        raise MetricError(f"source validation: {error}") from error
+
+
+def _named(name: str, frames: ScoreTable, honest: ThresholdRule | None, seed: int, resamples: int) -> Metrics:
+    try:
+        return _target(frames, honest, seed, resamples)
+    except MetricError as error:
+        raise MetricError(f"target '{name}': {error}") from error
+
+
+def _target(frames: ScoreTable, honest: ThresholdRule | None, seed: int, resamples: int) -> Metrics:
+    videos = pool_videos(frames)
+    own = eer_grid(videos.score, videos.is_bona_fide, data="the target test set itself")
+    ranking = {"auc": curves.auc(videos.score, videos.is_bona_fide)} | {
+        f"tpr_at_fpr1_{positive}": curves.tpr_at_fpr(videos.score, videos.is_bona_fide, positive=positive)
+        for positive in curves.POSITIVE_CLASSES
+    }
+    ci95 = _intervals(videos, None, seed, resamples)
+    rules = {TEST_EER: _at(videos, own) | _ci95_of_rule(ci95, "chosen again on every resample")}
+    if honest is not None:
+        fixed = _intervals(videos, honest.threshold, seed, resamples)
+        rules[SOURCE_VAL] = _at(videos, honest) | _ci95_of_rule(fixed, "kept fixed")
+    flat = {key: value for key, value in rules[TEST_EER].items() if isinstance(value, float)}
+    flat |= {"eer": flat["hter"]} | {key: 100 * value for key, value in ranking.items()}
+    return {"counts": _counts(frames, videos)} | flat | {"rules": rules, "ci95": ci95}
+
+
+def _ci95_of_rule(ci95: Mapping[str, list[float]], threshold: str) -> Metrics:
+    return {"ci95": {key: ci95[key] for key in RATE_KEYS if key in ci95}, "ci95_threshold": threshold}
+
+
+def _at(videos: ScoreTable, rule: ThresholdRule) -> Metrics:
+    pair = (videos.score, videos.is_bona_fide)
+    per_pai = rates.apcer_per_pai(*pair, videos.attack_type, rule.threshold)
+    return {
+        "threshold": rule.threshold,
+        "data": rule.data,
+        "hter": 100 * rates.hter(*pair, rule.threshold),
+        "apcer_max": 100 * max(per_pai.values()),
+        "apcer_pooled": 100 * rates.apcer_pooled(*pair, rule.threshold),
+        "bpcer": 100 * rates.bpcer(*pair, rule.threshold),
+        "acer": 100 * rates.acer(*pair, videos.attack_type, rule.threshold),
+        "accuracy": 100 * rates.accuracy(*pair, rule.threshold),
+        "apcer_per_pai": {name: 100 * value for name, value in per_pai.items()},
+    }
+
+
+def _intervals(videos: ScoreTable, threshold: float | None, seed: int, resamples: int) -> dict[str, list[float]]:
+    if not resamples:
+        return {}
+    found = bootstrap(videos, threshold=threshold, resamples=resamples, seed=seed)
+    return {key: [100 * low, 100 * high] for key, (low, high) in found.items()}
+
+
+def _counts(frames: ScoreTable, videos: ScoreTable) -> Metrics:
+    """Videos of either class, frames of either class, known subjects, and attack videos per instrument."""
+    subjects = {key for key in zip(videos.domain, videos.subject_id, strict=True) if key[1]}
+    bona_fide, frame_bona_fide = int(videos.is_bona_fide.sum()), int(frames.is_bona_fide.sum())
+    return {
+        "bona_fide": bona_fide,
+        "attack": len(videos) - bona_fide,
+        "bona_fide_frames": frame_bona_fide,
+        "attack_frames": len(frames) - frame_bona_fide,
+        "subjects": len(subjects),
+        "attack_per_pai": dict(sorted(Counter(rates.pai_names(videos.is_bona_fide, videos.attack_type)).items())),
+    }
+
+
+def _merge_targets(runs: Sequence[Run]) -> dict[str, Metrics]:
+    results: dict[str, list[Mapping[str, Any]]] = {}
+    for run in runs:
+        for name, result in run.metrics["targets"].items():
+            results.setdefault(name, []).append(result)
+    return {name: _merge_seeds(found) for name, found in results.items()}
+
+
+def _merge_seeds(results: Sequence[Mapping[str, Any]]) -> Metrics:
+    if len(results) == 1:
+        return dict(results[0])
+    merged = _with_std(results) | {"counts": results[0]["counts"]}
+    ruled = {name: [result["rules"][name] for result in results] for name in merged["rules"]}
+    return merged | {"rules": {name: _with_std(rules) for name, rules in ruled.items()}}
+
+
+def _with_std(results: Sequence[Mapping[str, Any]]) -> Metrics:
+    merged = _average(results)
+    numbers = [key for key, value in merged.items() if _is_number(value)]
+    return merged | {"std": {key: float(np.std([result[key] for result in results], ddof=1)) for key in numbers}}
+
+
+def _average(values: Sequence[Any]) -> Any:
+    """Numbers become their mean, lists and dicts are averaged item by item over what all share, text is the first's."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        shared = [key for key in first if all(key in value for value in values)]
+        return {key: _average([value[key] for value in values]) for key in shared}
+    if isinstance(first, list):
+        return [_average(items) for items in zip(*values, strict=False)]
+    return float(np.mean(values)) if _is_number(first) else first
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,230 @@
+"""metrics.json and scores to one self-contained HTML page: no script, no font, no request to anywhere.
+
+The honest rule (source_val) and the papers' rule (test_eer) stand side by side, the latter marked as having looked at
+the target. The page is built from plain rows here; `report.html` only lays them out, escaping everything.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flipjax.core.schemas import ScoreTable
+from flipjax.evaluation import figures
+from flipjax.evaluation.protocol import SOURCE_VAL, TEST_EER
+from flipjax.evaluation.score_files import write_text
+from flipjax.metrics.curves import roc
+from flipjax.metrics.pooling import pool_videos
+
+SYNTHETIC_PREFIX = "syn_"
+RATE_COLUMNS = {
+    "hter": "HTER, %",
+    "apcer_max": "APCER max, %",
+    "bpcer": "BPCER, %",
+    "acer": "ACER, %",
+    "threshold": "threshold",
+}
+RANKING_COLUMNS = {
+    "auc": "AUC, %",
+    "tpr_at_fpr1_bona_fide": "bona fide accepted at 1\N{NO-BREAK SPACE}% of attacks accepted,\N{NO-BREAK SPACE}%",
+    "tpr_at_fpr1_attack": "attacks detected at 1\N{NO-BREAK SPACE}% of bona fide rejected,\N{NO-BREAK SPACE}%",
+}
+ANSWER_COLUMNS = {
+    f"{question}_accuracy": f"{question.replace('_', ' ')}, %"
+    for question in ("content", "illumination", "environment", "camera_quality")
+}
+MADE_ROWS = ("command", "method", "protocol", "profile", "seed", "selection", "steps", "checkpoint", "data")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as text, its spread over seeds and its 95 % interval (both empty where unknown)."""
+
+    text: str
+    spread: str = ""
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column headings, rows of (name, cells), and the cells of the mean row (empty where there is one target)."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+    mean: Sequence[Cell] = ()
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    metrics: Mapping[str, Any],
+    tables: Mapping[str, ScoreTable],
+    context: Mapping[str, Any],
+    pictures: Sequence[tuple[bytes, str]] = (),
+) -> None:
+    """Writes the report of one run or sweep to `path`, at once.
+
+    Args:
+      title: page title.
+      metrics: content of metrics.json (of a run, or of a sweep with `runs`).
+      tables: frame scores by target, for the figures; targets without scores get none.
+      context: how this was made; all keys optional: `config` (mapping), `versions` (mapping), `notes` (texts to show
+        loudly), and any of `MADE_ROWS`.
+      pictures: (PNG bytes, caption).
+
+    Raises:
+      MetricError: scores of `tables` cannot define a curve.
+      ConfigError: the file cannot be written.
+    """
+    write_text(path, render_report(title=title, metrics=metrics, tables=tables, context=context, pictures=pictures))
+
+
+def render_report(
+    *,
+    title: str,
+    metrics: Mapping[str, Any],
+    tables: Mapping[str, ScoreTable],
+    context: Mapping[str, Any],
+    pictures: Sequence[tuple[bytes, str]] = (),
+) -> str:
+    """Returns the page of `write_report` as text."""
+    import jinja2
+    from markupsafe import Markup
+
+    targets = metrics["targets"]
+    videos = {name: pool_videos(tables[name]) for name in targets if name in tables}
+    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(template).render(
+        title=title,
+        tiles=list(_tiles(metrics)),
+        notes=list(_notes(metrics, context)),
+        honest=_table(metrics, RATE_COLUMNS, SOURCE_VAL),
+        papers=_table(metrics, RATE_COLUMNS, TEST_EER),
+        ranking=_table(metrics, RANKING_COLUMNS),
+        answers=_table(metrics, ANSWER_COLUMNS),
+        instruments=_instruments(targets),
+        legend=[(figures.series_class(index), name) for index, name in enumerate(videos)],
+        roc=Markup(_roc(videos, targets)) if videos else "",
+        histograms=[
+            (name, Markup(_histogram(name, table, targets[name])), _thresholds(targets[name]))
+            for name, table in videos.items()
+        ],
+        runs=_runs(metrics),
+        pictures=[(base64.b64encode(data).decode(), caption) for data, caption in pictures],
+        counts=[(name, result["counts"]) for name, result in targets.items()],
+        made=_made(context),
+        config=json.dumps(context.get("config") or {}, indent=2, default=str) if context.get("config") else "",
+        synthetic=_synthetic(targets),
+        averaged=any("std" in result for result in targets.values()),
+    )
+
+
+def _tiles(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(style, value, caption) of the headline numbers."""
+    mean, count = metrics["mean"], len(metrics["targets"])
+    over = f", mean of {count} targets" if count > 1 else ""
+    honest = mean.get("rules", {}).get(SOURCE_VAL)
+    if honest:
+        yield "honest", f"{honest['hter']:.2f} %", f"HTER at the source validation threshold{over}"
+    yield "papers", f"{mean['hter']:.2f} %", f"HTER by the papers’ rule{over}: its threshold has looked at the target"
+    yield "", f"{mean['auc']:.2f} %", f"AUC{over}"
+
+
+def _notes(metrics: Mapping[str, Any], context: Mapping[str, Any]) -> Iterator[str]:
+    targets = metrics["targets"]
+    if synthetic := _synthetic(targets):
+        names = ", ".join(synthetic)
+        yield f"Synthetic data ({names}): simulated attacks. These numbers are not real-world error rates."
+    if str(context.get("selection", "")).startswith(("target", "oracle")):
+        yield "The checkpoint was selected on the target test sets: every number here is optimistic, by either rule."
+    if context.get("profile") == "released":
+        yield "Profile “released” copies the published code, known faults included: compare with the papers only."
+    if any(SOURCE_VAL not in result["rules"] for result in targets.values()):
+        yield "No source validation scores: only the papers’ rule is left, and its threshold has looked at the target."
+    nameless = [name for name, result in targets.items() if not result["counts"]["subjects"]]
+    if nameless:
+        yield f"Subjects unknown ({', '.join(nameless)}): intervals treat videos as independent and are too narrow."
+    yield from context.get("notes", ())
+
+
+def _synthetic(targets: Mapping[str, Any]) -> list[str]:
+    return [name for name in targets if name.startswith(SYNTHETIC_PREFIX)]
+
+
+def _table(metrics: Mapping[str, Any], columns: Mapping[str, str], rule: str | None = None) -> Table | None:
+    """The columns that some target has, at `rule` or flat; None where no target has any."""
+    results = {name: result["rules"].get(rule, {}) if rule else result for name, result in metrics["targets"].items()}
+    results = {name: result for name, result in results.items() if any(key in result for key in columns)}
+    keys = [key for key in columns if any(key in result for result in results.values())]
+    if not keys:
+        return None
+    mean = metrics["mean"].get("rules", {}).get(rule, {}) if rule else metrics["mean"]
+    return Table(
+        columns=[columns[key] for key in keys],
+        rows=[(name, [_cell(result, key) for key in keys]) for name, result in results.items()],
+        mean=[_cell({} if key == "threshold" else mean, key) for key in keys] if len(results) > 1 else (),
+    )
+
+
+def _cell(result: Mapping[str, Any], key: str) -> Cell:
+    if key not in result:
+        return Cell("–")
+    text = f"{result[key]:.4g}" if key == "threshold" else f"{result[key]:.2f}"
+    interval = result.get("ci95", {}).get(key)
+    return Cell(
+        text=text,
+        spread=f"± {result['std'][key]:.2f}" if key in result.get("std", {}) else "",
+        interval=f"{interval[0]:.1f} – {interval[1]:.1f}" if interval else "",
+    )
+
+
+def _instruments(targets: Mapping[str, Any]) -> list[tuple[str, str, int, Cell, Cell]]:
+    """(target, instrument, attack videos, APCER at source_val, APCER at test_eer)."""
+    rows = []
+    for name, result in targets.items():
+        at = {rule: result["rules"].get(rule, {}).get("apcer_per_pai", {}) for rule in (SOURCE_VAL, TEST_EER)}
+        for pai, count in result["counts"]["attack_per_pai"].items():
+            rows.append((name, pai.replace("_", " "), count, _cell(at[SOURCE_VAL], pai), _cell(at[TEST_EER], pai)))
+    return rows
+
+
+def _roc(videos: Mapping[str, ScoreTable], targets: Mapping[str, Any]) -> str:
+    curves = []
+    for name, table in videos.items():
+        rules = targets[name]["rules"]
+        # Rates averaged over seeds lie on no single run's curve.
+        single = {} if "std" in targets[name] else rules
+        points = [(rule, at["apcer_pooled"] / 100, 1 - at["bpcer"] / 100) for rule, at in single.items()]
+        curves.append(figures.Curve(name, roc(table.score, table.is_bona_fide), tuple(points)))
+    return figures.roc_figure(curves)
+
+
+def _histogram(name: str, table: ScoreTable, result: Mapping[str, Any]) -> str:
+    return figures.histogram_figure(table.score, table.is_bona_fide, _thresholds(result), name)
+
+
+def _thresholds(result: Mapping[str, Any]) -> dict[str, float]:
+    return {rule: result["rules"][rule]["threshold"] for rule in (SOURCE_VAL, TEST_EER) if rule in result["rules"]}
+
+
+def _runs(metrics: Mapping[str, Any]) -> list[tuple[str, int, str, list[Cell]]]:
+    """(run, seed, targets, cells) of a sweep; cells are HTER by either rule and AUC."""
+    rows = []
+    for run in metrics.get("runs", ()):
+        mean = run["mean"]
+        honest = mean.get("rules", {}).get(SOURCE_VAL, {})
+        cells = [_cell(honest, "hter"), _cell(mean, "hter"), _cell(mean, "auc")]
+        rows.append((run["name"], run["seed"], ", ".join(run["targets"]), cells))
+    return rows
+
+
+def _made(context: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [(key, str(context[key])) for key in MADE_ROWS if context.get(key) not in (None, "")]
+    versions = ", ".join(f"{name} {version}" for name, version in (context.get("versions") or {}).items())
+    return rows + ([("versions", versions)] if versions else [])

@@ -1,0 +1,137 @@
+"""From a finished workdir: scores of other data, and a predictor for photographs."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from flipjax.core.errors import DataError
+from flipjax.core.method import Method
+from flipjax.core.schemas import INDEX_FILE, ScoreTable
+from flipjax.data import protocols
+from flipjax.data.source import Index, domains_in, read_index
+from flipjax.evaluation import protocol as evaluation
+from flipjax.evaluation.score_files import read_scores, write_scores
+from flipjax.experiment import assemble
+from flipjax.experiment import workdir as files
+from flipjax.experiment.run import write_page
+from flipjax.serving.predictor import Predictor, read_decision
+from flipjax.training.checkpoints import open_checkpoints
+from flipjax.training.sharding import make_mesh
+from flipjax.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint of a workdir, ready to score."""
+
+    config: ConfigDict
+    method: Method
+    scorer: assemble.Scorer
+    state: TrainState
+    step: int
+
+
+def load_trained(workdir: Path, checkpoint: str, *, devices: list[jax.Device] | None = None) -> Trained:
+    """Restores the checkpoint "best", "last" or a step number; "best" is the one that the run itself reported.
+
+    Raises:
+      DataError, CheckpointError: no workdir, or no such checkpoint.
+    """
+    config = files.load_config(workdir)
+    method = assemble.method_of(config)
+    mesh = make_mesh(-1, 1 if devices else config.mesh.model, devices)
+    checkpoints = open_checkpoints(workdir / "checkpoints")
+    try:
+        reported = files.read_metrics(workdir)
+        step = reported["step"] if reported and checkpoint == "best" else checkpoints.resolve(checkpoint)
+        state = checkpoints.restore(step, assemble.abstract_state(config, method, mesh, step))
+    finally:
+        checkpoints.close()
+    return Trained(config, method, assemble.scorer_of(config, method, mesh), state, step)
+
+
+def evaluate_workdir(
+    workdir: Path, *, protocol: str, records: str, checkpoint: str, data_dir: str
+) -> tuple[dict[str, Any], Path]:
+    """Scores targets with a trained workdir; returns metrics and the folder that scores, metrics and report went to.
+
+    Args:
+      protocol: another protocol, whose targets are scored; empty: the run's own.
+      records: a domain's folder, or a folder of domains, to score instead; all splits of it.
+      checkpoint: "best", "last" or a step.
+      data_dir: where data sets lie now, if not where the run was trained; empty: there.
+
+    Raises:
+      DataError, ConfigError, CheckpointError: workdir, protocol, records or checkpoint do not exist or fit.
+    """
+    trained = load_trained(workdir, checkpoint)
+    data = Path(data_dir or trained.config.data.dir)
+    if records:
+        data, targets = _record_targets(Path(records))
+        name = f"records_{Path(records).resolve().name}"
+    else:
+        name = protocol or trained.config.protocol
+        chosen = protocols.get_protocol(name, with_ca=trained.config.data.with_ca, shots=trained.config.data.shots)
+        targets = protocols.select(chosen, data, profile=trained.config.profile).targets
+    tables = {target: trained.scorer.table(trained.state, index, data, target) for target, index in targets.items()}
+    source_val = _source_validation(workdir, trained)
+    metrics = {**evaluation.evaluate(tables, source_val, seed=trained.config.seed), "step": trained.step}
+    folder = workdir / "evaluations" / f"{name}_step{trained.step}"
+    if jax.process_index() == 0:
+        for target, table in tables.items():
+            write_scores(folder / "scores" / f"{target}.csv", table)
+        write_page(folder, trained.config, metrics, tables, step=trained.step, notes=[], shown=[])
+        evaluation.write_json(folder / files.METRICS_FILE, metrics)
+    return metrics, folder
+
+
+def _record_targets(records: Path) -> tuple[Path, dict[str, Index]]:
+    if (records / INDEX_FILE).is_file():
+        parent, names = records.resolve().parent, [records.resolve().name]
+    else:
+        parent, names = records, domains_in(records)
+    if not names:
+        raise DataError(
+            f"--records={records} holds no data set; give a folder that data_prep.convert or .synthetic wrote"
+        )
+    return parent, {name: read_index(parent, name) for name in names}
+
+
+def _source_validation(workdir: Path, trained: Trained) -> ScoreTable | None:
+    """The run's own source validation scores, which belong to its reported checkpoint alone."""
+    reported = files.read_metrics(workdir)
+    if reported and reported["step"] == trained.step:
+        return read_scores(workdir / files.SOURCE_VAL_FILE)
+    logging.warning("step %d is not the reported checkpoint: no source validation threshold", trained.step)
+    return None
+
+
+def load_predictor(workdir: Path, checkpoint: str = "best") -> Predictor:
+    """Returns a predictor on one device with the workdir's model, crop settings and stored threshold.
+
+    Raises:
+      DataError, CheckpointError: the workdir is not a finished run.
+    """
+    threshold, rule = read_decision(workdir)
+    facts = json.loads((workdir / files.DECISION_FILE).read_text(encoding="utf-8"))
+    trained = load_trained(workdir, checkpoint, devices=jax.devices()[:1])
+    prepared = trained.scorer.prepare(trained.state.params, trained.state.frozen, trained.state.model_state)
+    method = trained.method
+    explain = None if method.explain is None else jax.jit(method.explain)
+    return Predictor(
+        score=lambda images: np.asarray(trained.scorer.score(prepared, {"image": images})),
+        image_size=trained.config.method.clip.image_size,
+        detector=facts["detector"],
+        padding=facts["padding"],
+        threshold=threshold,
+        threshold_rule=rule,
+        explain=None
+        if explain is None
+        else lambda images: np.asarray(explain(prepared, {"image": images})["attention"]),
+    )

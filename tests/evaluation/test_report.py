@@ -1,0 +1,164 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from flipjax.core.schemas import ScoreTable
+from flipjax.evaluation import figures, protocol, report
+from flipjax.metrics.curves import roc
+
+
+def _frames(seed: int, *, subjects: bool = True, saturated: bool = False) -> ScoreTable:
+    rng = np.random.default_rng(seed)
+    label = np.arange(60) < 20
+    scores = np.round(label + 0.0, 1) if saturated else np.clip(rng.normal(0.4 + 0.2 * label, 0.2), 0, 1)
+    kinds = np.where(label, "", np.where(np.arange(60) % 2 == 0, "photo", "phone_screen")).astype(object)
+    ids = np.array([f"f{i}" for i in range(60)], dtype=object)
+    people = np.array([f"p{i % 7}" if subjects else "" for i in range(60)], dtype=object)
+    return ScoreTable(ids, ids, people, np.full(60, "m", dtype=object), label, kinds, scores)
+
+
+def _page(tables: dict[str, ScoreTable], dev: ScoreTable | None = None, pictures=(), **context) -> str:
+    metrics = protocol.evaluate(tables, dev, resamples=20)
+    return report.render_report(title="A title", metrics=metrics, tables=tables, context=context, pictures=pictures)
+
+
+class _Balance(HTMLParser):
+    """Collects the tags left open or closed out of order, and every address the page refers to."""
+
+    void = frozenset({"meta", "img", "line", "rect", "circle", "path", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.void:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def _parse(page: str) -> _Balance:
+    parser = _Balance()
+    parser.feed(page)
+    return parser
+
+
+def test_page_is_well_formed_and_asks_for_nothing() -> None:
+    page = _page({"a": _frames(1), "syn_b": _frames(2)}, _frames(3), pictures=[(b"\x89PNG", "a picture")])
+    parsed = _parse(page)
+    assert not parsed.open and not parsed.wrong
+    assert parsed.addresses and all(address.startswith("data:image/png;base64,") for address in parsed.addresses)
+    assert (
+        "<script" not in page
+        and "@import" not in page
+        and "url(" not in page
+        and "http" not in page.replace("http-equiv", "")
+    )
+    for svg in re.findall(r"<svg.*?</svg>", page, flags=re.S):
+        ElementTree.fromstring(svg)
+
+
+def test_both_rules_stand_side_by_side_with_their_numbers() -> None:
+    tables = {"a": _frames(1), "b": _frames(2)}
+    metrics = protocol.evaluate(tables, _frames(3), resamples=20)
+    page = report.render_report(title="t", metrics=metrics, tables=tables, context={})
+    assert "has looked at the target" in page and "honest-panel" in page
+    for result in metrics["targets"].values():
+        for rule in result["rules"].values():
+            assert f"<b>{rule['hter']:.2f}</b>" in page and f"<b>{rule['threshold']:.4g}</b>" in page
+    assert f"{metrics['mean']['rules']['source_val']['hter']:.2f}" in page
+    assert "phone screen" in page and 'data-label="HTER, %"' in page
+
+
+def test_without_source_validation_the_page_says_so() -> None:
+    page = _page({"a": _frames(1)})
+    assert "No source validation scores" in page and '<div class="honest-panel">' not in page
+
+
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        ({"selection": "target"}, "selected on the target test sets"),
+        ({"profile": "released"}, "Profile “released”"),
+        ({"notes": ["beware & see"]}, "beware &amp; see"),
+    ],
+)
+def test_loud_notes(context: dict, text: str) -> None:
+    assert text in _page({"a": _frames(1)}, _frames(2), **context)
+    assert text not in _page({"a": _frames(1)}, _frames(2), selection="source_val", profile="default")
+
+
+def test_synthetic_data_is_named_only_where_it_is() -> None:
+    assert "not real-world error rates" in _page({"syn_a": _frames(1)})
+    assert "real-world" not in _page({"a": _frames(1)})
+
+
+def test_unknown_subjects_are_said_to_narrow_the_intervals() -> None:
+    assert "too narrow" in _page({"a": _frames(1, subjects=False)})
+    assert "too narrow" not in _page({"a": _frames(1)})
+
+
+def test_everything_from_outside_is_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    table = _frames(1)
+    kinds = np.where(table.is_bona_fide, "", evil).astype(object)
+    tables = {evil: ScoreTable(**{**table.__dict__, "attack_type": kinds})}
+    page = _page(tables, _frames(2), pictures=[(b"x", evil)], config={"a": evil}, command=evil, versions={evil: "1"})
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_how_it_was_made_is_shown() -> None:
+    page = _page(
+        {"a": _frames(1)}, seed=0, command="python -m x", versions={"jax": "1.2"}, config={"train": {"steps": 7}}
+    )
+    for text in ("python -m x", "jax 1.2", "&#34;steps&#34;: 7", "<dt>seed</dt><dd>0</dd>"):
+        assert text in page
+
+
+def test_sweep_lists_its_runs_and_their_spread() -> None:
+    runs = [protocol.Run(f"run{i}", i, protocol.evaluate({"a": _frames(i)}, _frames(9), resamples=20)) for i in (0, 1)]
+    metrics = protocol.merge_runs(runs)
+    page = report.render_report(title="t", metrics=metrics, tables={}, context={})
+    assert "run0" in page and "run1" in page and f"± {metrics['targets']['a']['std']['auc']:.2f}" in page
+    assert "ROC per target" not in page
+    assert "mean over seeds" in report.render_report(title="t", metrics=metrics, tables={"a": _frames(0)}, context={})
+
+
+def test_report_is_written_whole(tmp_path: Path) -> None:
+    tables = {"a": _frames(1)}
+    metrics = protocol.evaluate(tables, None, resamples=0)
+    report.write_report(tmp_path / "x" / "report.html", title="t", metrics=metrics, tables=tables, context={})
+    assert [file.name for file in (tmp_path / "x").iterdir()] == ["report.html"]
+    assert (tmp_path / "x" / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_saturated_scores_draw_inside_the_frame() -> None:
+    table = _frames(1, saturated=True)
+    svg = figures.histogram_figure(table.score, table.is_bona_fide, {"test_eer": 1.1}, "a")
+    root = ElementTree.fromstring(svg)
+    bars = [bar for group in root.iter("g") for bar in group.iter("rect")]
+    assert len(bars) == 2 and len({bar.get("height") for bar in bars}) == 1
+    assert all(0 <= float(line.get("x1", "")) <= 440 for line in root.iter("line"))
+
+
+def test_roc_path_starts_at_reject_all_and_ends_at_accept_all() -> None:
+    table = _frames(1)
+    svg = figures.roc_figure([figures.Curve("a", roc(table.score, table.is_bona_fide), (("test_eer", 0.1, 0.9),))])
+    path = ElementTree.fromstring(svg).find("path")
+    assert path is not None and path.get("d", "").startswith("M48 282L") and path.get("d", "").endswith("L428 12")
+
+
+def test_ninth_series_is_dashed() -> None:
+    assert figures.series_class(0) == "series s0" and figures.series_class(8) == "series s0 dashed"
