@@ -124,7 +124,7 @@ class _DataUnpickler(pickle.Unpickler):
         if full in _PASSED_OVER or full.startswith(_SCRIPT_CLASS_PREFIX):
             return type("StandIn", (Record,), {})
         if full in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
-            return _describe
+            return lambda *arguments: _describe(*arguments)
         if full in ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"):
             return lambda data, *flags: data
         if full == "collections.OrderedDict":

@@ -95,6 +95,11 @@ def test_intervals_surround_the_estimates_and_depend_on_the_seed_only(metrics: d
     for key in ("hter", "auc", "bpcer"):
         low, high = result["ci95"][key]
         assert low <= result[key] <= high
+    for result in metrics["targets"].values():
+        for rule in result["rules"].values():
+            assert rule["ci95"]["hter"][0] <= rule["hter"] <= rule["ci95"]["hter"][1]
+    honest = metrics["targets"]["b"]["rules"]["source_val"]
+    assert honest["ci95"]["apcer_pooled"][0] > metrics["targets"]["b"]["ci95"]["apcer_pooled"][1]
     again = protocol.evaluate({"a": _frames(1), "b": _frames(2, shift=0.1)}, _frames(3), resamples=50)
     assert again == metrics
     other = protocol.evaluate({"a": _frames(1)}, _frames(3), seed=1, resamples=50)["targets"]["a"]
