@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from data_prep.synthetic.build import DEFAULT_SIZE, DEFAULT_SUBJECTS, Plan, build
 from data_prep.synthetic.devices import DOMAINS
@@ -45,6 +45,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace data made with other
 
 def main(argv: Sequence[str]) -> None:
     """Reads the flags, makes the data and says where they are."""
+    logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument '{argv[1]}'; this command takes flags only, see --help")
     if not _OUT.value:

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from data_prep.synthetic.devices import Camera
 from data_prep.synthetic.geometry import to_srgb
 
-MAX_GAIN = 24.0
+MAX_GAIN = 12.0
 
 
 def camera(radiance: Float[np.ndarray, "H W 3"], model: Camera, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:

@@ -10,6 +10,8 @@ from data_prep.synthetic.faces import Head
 from data_prep.synthetic.geometry import dot
 from flipjax.core.labels import ENVIRONMENTS, ILLUMINATIONS
 
+ILLUMINATION_SHARES = (0.5, 0.2, 0.15, 0.15)
+
 
 @dataclass(frozen=True)
 class Light:
@@ -24,9 +26,11 @@ class Light:
     level: float
 
 
-def draw_light(rng: np.random.Generator, *, outdoor_share: float, warmth: float) -> Light:
-    """Draws the light of one video; `warmth` > 0 makes indoor light yellow."""
-    kind = str(rng.choice(ILLUMINATIONS, p=[0.5, 0.2, 0.15, 0.15]))
+def draw_light(
+    rng: np.random.Generator, *, outdoor_share: float, warmth: float, shares: tuple[float, ...] = ILLUMINATION_SHARES
+) -> Light:
+    """Draws the light of one video; `warmth` > 0 makes indoor light yellow, `shares` are those of ILLUMINATIONS."""
+    kind = str(rng.choice(ILLUMINATIONS, p=shares))
     outdoor = bool(rng.random() < outdoor_share)
     key, ambient, background, spread = {
         "normal": (rng.uniform(0.4, 0.8), rng.uniform(0.35, 0.6), rng.uniform(0.5, 1.1), 40.0),
@@ -45,7 +49,7 @@ def draw_light(rng: np.random.Generator, *, outdoor_share: float, warmth: float)
         (key * _tint(tint)).astype(np.float32),
         (ambient * _tint(sky)).astype(np.float32),
         background,
-        (0.06 if kind == "dark" else 1.0) * float(np.exp(rng.normal(0.6 if outdoor else 0.0, 0.3))),
+        (0.12 if kind == "dark" else 1.0) * float(np.exp(rng.normal(0.6 if outdoor else 0.0, 0.3))),
     )
 
 

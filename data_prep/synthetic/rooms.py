@@ -51,18 +51,22 @@ def _furniture(rng: np.random.Generator, picture: np.ndarray) -> None:
     w, h = rng.uniform(0.06, 0.7) * width, rng.uniform(0.05, 0.6) * height
     turn = rng.normal(0, 4) if rng.random() < 0.7 else rng.uniform(-45, 45)
     corners = cv2.boxPoints(((float(x), float(y)), (float(w), float(h)), float(turn))).astype(np.int32)
-    fill = colour(*rng.integers(15, 245, 3).tolist())
-    fill = fill + 0.5 * (fill.mean() - fill)
+    fill = _paint(rng)
     kind = rng.random()
     if kind < 0.15:
         cv2.ellipse(picture, ((float(x), float(y)), (float(w), float(h)), float(turn)), fill.tolist(), -1, cv2.LINE_AA)
         return
     cv2.fillPoly(picture, [corners], fill.tolist(), cv2.LINE_AA)
     if kind < 0.6:
-        edge = colour(*rng.integers(10, 250, 3).tolist()).tolist()
+        edge = _paint(rng).tolist()
         cv2.polylines(picture, [corners], True, edge, max(1, int(rng.uniform(0.005, 0.03) * width)), cv2.LINE_AA)
     elif kind < 0.8:
         _shelf(rng, picture, corners)
+
+
+def _paint(rng: np.random.Generator) -> np.ndarray:
+    paint = colour(*rng.integers(15, 245, 3).tolist())
+    return paint + float(rng.uniform(0.4, 0.95)) * (paint.mean() - paint)
 
 
 def _shelf(rng: np.random.Generator, picture: np.ndarray, corners: np.ndarray) -> None:
@@ -71,7 +75,7 @@ def _shelf(rng: np.random.Generator, picture: np.ndarray, corners: np.ndarray) -
     while x < x1:
         wide = max(2, int(rng.uniform(0.01, 0.04) * picture.shape[1]))
         top = int(y0 + rng.uniform(0, 0.3) * (y1 - y0))
-        spine = colour(*rng.integers(20, 230, 3).tolist()).tolist()
+        spine = _paint(rng).tolist()
         cv2.rectangle(picture, (x, top), (x + wide - 1, int(y1)), spine, -1)
         x += wide + int(rng.integers(0, 2))
 

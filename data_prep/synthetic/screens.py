@@ -47,13 +47,13 @@ def make_replay(
     """Shows a photograph on a display; phones show their rim more often than large screens."""
     height, width = photo.shape[:2]
     rectangle = (-width, -height, 2.0 * width, 2.0 * height)
-    if rng.random() < {"pc_screen": 0.3, "pad_screen": 0.55, "phone_screen": 0.7}[screen.instrument]:
+    if rng.random() < {"pc_screen": 0.4, "pad_screen": 0.65, "phone_screen": 0.8}[screen.instrument]:
         rectangle = cut(points, eye_px, rng)
     bezel = screen.bezel * float(rng.uniform(0.7, 1.2)) * eye_px
     x0, y0, x1, y1 = rectangle
     held = rectangle[0] > 0 and screen.instrument != "pc_screen"
     grip = draw_grip((x0 - bezel, y0 - bezel, x1 + bezel, y1 + bezel), eye_px, rng) if held else None
-    spots = int(rng.integers(0, 3))
+    spots = int(rng.integers(0, 4))
     glare = np.stack(
         [
             rng.uniform(-1, 1, spots),

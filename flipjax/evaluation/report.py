@@ -97,9 +97,8 @@ def render_report(
     targets = metrics["targets"]
     videos = {name: pool_videos(tables[name]) for name in targets if name in tables}
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    strict = jinja2.StrictUndefined
+    environment = jinja2.Environment(autoescape=True, undefined=strict, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         title=title,
         tiles=list(_tiles(metrics)),
@@ -119,7 +118,7 @@ def render_report(
         pictures=[(base64.b64encode(data).decode(), caption) for data, caption in pictures],
         counts=[(name, result["counts"]) for name, result in targets.items()],
         made=_made(context),
-        config=json.dumps(context.get("config") or {}, indent=2, default=str) if context.get("config") else "",
+        config=_config(context),
         synthetic=_synthetic(targets),
         averaged=any("std" in result for result in targets.values()),
     )
@@ -228,3 +227,8 @@ def _made(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [(key, str(context[key])) for key in MADE_ROWS if context.get(key) not in (None, "")]
     versions = ", ".join(f"{name} {version}" for name, version in (context.get("versions") or {}).items())
     return rows + ([("versions", versions)] if versions else [])
+
+
+def _config(context: Mapping[str, Any]) -> str:
+    config = context.get("config")
+    return json.dumps(config, indent=2, default=str) if config else ""

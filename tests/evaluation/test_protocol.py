@@ -33,7 +33,7 @@ def _frames(seed: int, *, bona_fide: int = 30, attack: int = 70, frames: int = 2
 
 @pytest.fixture(scope="module")
 def metrics() -> dict:
-    return protocol.evaluate({"a": _frames(1), "b": _frames(2, shift=0.1)}, _frames(3), resamples=50)
+    return protocol.evaluate({"a": _frames(1), "b": _frames(2, shift=0.2)}, _frames(3), resamples=50)
 
 
 def test_form_is_that_of_the_architecture_page(metrics: dict) -> None:
@@ -97,10 +97,9 @@ def test_intervals_surround_the_estimates_and_depend_on_the_seed_only(metrics: d
         assert low <= result[key] <= high
     for result in metrics["targets"].values():
         for rule in result["rules"].values():
-            assert rule["ci95"]["hter"][0] <= rule["hter"] <= rule["ci95"]["hter"][1]
-    honest = metrics["targets"]["b"]["rules"]["source_val"]
-    assert honest["ci95"]["apcer_pooled"][0] > metrics["targets"]["b"]["ci95"]["apcer_pooled"][1]
-    again = protocol.evaluate({"a": _frames(1), "b": _frames(2, shift=0.1)}, _frames(3), resamples=50)
+            for key in ("hter", "apcer_pooled", "bpcer"):
+                assert rule["ci95"][key][0] <= rule[key] <= rule["ci95"][key][1]
+    again = protocol.evaluate({"a": _frames(1), "b": _frames(2, shift=0.2)}, _frames(3), resamples=50)
     assert again == metrics
     other = protocol.evaluate({"a": _frames(1)}, _frames(3), seed=1, resamples=50)["targets"]["a"]
     assert other["ci95"] != result["ci95"] and other["hter"] == result["hter"]

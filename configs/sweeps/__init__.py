@@ -1,0 +1,1 @@
+"""Sweeps: lists of (name, config, overrides), one file per table or figure."""
