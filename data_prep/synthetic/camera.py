@@ -29,11 +29,12 @@ def camera(radiance: Float[np.ndarray, "H W 3"], model: Camera, rng: np.random.G
         image = _noise(exposed, 2 * electrons, model, rng)
     if model.denoise:
         image = cv2.GaussianBlur(image, (0, 0), model.denoise * (1 + 0.25 * np.log2(gain)))
-    encoded = _tone(_white_balance(image, model, rng), model)
+    balanced = _white_balance(image, model, rng)
+    encoded = _tone(balanced, model.contrast, model.saturation * float(rng.uniform(0.75, 1.15)))
     if model.sharpen:
         encoded = encoded + model.sharpen * (encoded - cv2.GaussianBlur(encoded, (0, 0), 1.0))
     frame = (np.clip(encoded, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return _jpeg(frame, model.jpeg)
+    return _jpeg(frame, int(rng.integers(model.jpeg - 12, min(model.jpeg + 5, 99))))
 
 
 def _optics(radiance: np.ndarray, model: Camera) -> np.ndarray:
@@ -77,15 +78,15 @@ def _demosaic(raw: np.ndarray) -> np.ndarray:
 def _white_balance(image: np.ndarray, model: Camera, rng: np.random.Generator) -> np.ndarray:
     mean = np.array(cv2.mean(image)[:3]) + 1e-4
     gains = (mean[1] / mean) ** model.wb_adapt
-    tint = np.array([model.tint[0], 1.0, model.tint[1]]) * np.exp(rng.normal(0.0, 0.06, 3))
+    tint = np.array([model.tint[0], 1.0, model.tint[1]]) * np.exp(rng.normal(0.0, 0.1, 3))
     return image * (gains * tint).astype(np.float32)
 
 
-def _tone(image: np.ndarray, model: Camera) -> np.ndarray:
-    mix = np.full((3, 3), (1 - model.saturation) / 3) + model.saturation * np.eye(3)
+def _tone(image: np.ndarray, contrast: float, saturation: float) -> np.ndarray:
+    mix = np.full((3, 3), (1 - saturation) / 3) + saturation * np.eye(3)
     encoded = to_srgb(cv2.transform(image, mix))
     curve = encoded * encoded * (3 - 2 * encoded)
-    return encoded + np.float32(model.contrast) * (curve - encoded)
+    return encoded + np.float32(contrast) * (curve - encoded)
 
 
 def _jpeg(frame: np.ndarray, quality: int) -> np.ndarray:

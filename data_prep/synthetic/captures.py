@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from data_prep.synthetic.camera import camera
 from data_prep.synthetic.cutouts import CUTOUTS, make_cutout, show_cutout
-from data_prep.synthetic.devices import SITES, SOURCE_CAMERA, Camera, Printer, Site
+from data_prep.synthetic.devices import SITES, SOURCE_CAMERAS, Camera, Printer, Site
 from data_prep.synthetic.faces import Head, draw_head, draw_traits
 from data_prep.synthetic.geometry import over, to_linear
 from data_prep.synthetic.lighting import Light, draw_light, light_sheet
@@ -166,11 +166,12 @@ def _presentation(
 def _source_photo(head: Head, site: Site, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Takes the photograph that is printed or replayed, on the head canvas, and returns it in linear light."""
     shape = head.alpha.shape
+    model = SOURCE_CAMERAS[int(rng.integers(len(SOURCE_CAMERAS)))]
     light = draw_light(rng, outdoor_share=0.3, warmth=0.1, shares=_SOURCE_SHARES)
     stage = draw_stage(rng, (shape[0], shape[1]), light, site)
     picture, points = turn(head, lit_head(head, light), float(rng.normal(0, 0.07)))
     radiance = over(stage.room, picture[..., :3], np.clip(picture[..., 3], 0, 1)) * light.level
-    return to_linear(camera(radiance, SOURCE_CAMERA, rng)), points
+    return to_linear(camera(radiance, model, rng)), points
 
 
 def _record(

@@ -82,8 +82,12 @@ class Site:
     distance: tuple[float, float]
 
 
-# Takes the photograph that an attacker prints or replays; the scene is drawn at its sensor pixels.
-SOURCE_CAMERA = Camera("source", 2, psf=0.7, oversample=1, bayer=False, full_well=20000.0, read_noise=3.0, jpeg=92)
+# One of these took the photograph that an attacker prints or replays; the scene is drawn at their sensor pixels.
+SOURCE_CAMERAS = (
+    Camera("sharp", 2, psf=0.7, oversample=1, bayer=False, full_well=20000.0, read_noise=3.0, jpeg=92),
+    Camera("shared", 1, psf=1.3, oversample=1, bayer=False, full_well=9000.0, sharpen=0.9, jpeg=74),
+    Camera("soft", 0, psf=1.9, oversample=1, bayer=False, full_well=5000.0, sharpen=0.8, jpeg=64),
+)
 
 SITES: tuple[Site, ...] = (
     Site(
@@ -93,18 +97,18 @@ SITES: tuple[Site, ...] = (
             Camera("a_webcam", 0, 0.85, psf=0.55, bayer=False, full_well=2500, denoise=0.4, sharpen=0.9, jpeg=72),
         ),
         (
-            Printer("a_lab_photo", "photo", 0.0, 0.035, 1.15, 0.03, 0.9, (0.86, 0.85, 0.82), 0.5),
-            Printer("a_laser", "a4_paper", 0.062, 0.03, 1.1, 0.05, 0.75, (0.84, 0.85, 0.88), 0.05),
-            Printer("a_offset", "poster", 0.088, 0.02, 1.05, 0.05, 0.85, (0.83, 0.82, 0.78), 0.25),
+            Printer("a_lab_photo", "photo", 0.0, 0.035, 1.15, 0.03, 0.96, (0.86, 0.85, 0.82), 0.5),
+            Printer("a_laser", "a4_paper", 0.062, 0.03, 1.1, 0.05, 0.87, (0.84, 0.85, 0.88), 0.05),
+            Printer("a_offset", "poster", 0.088, 0.02, 1.05, 0.05, 0.93, (0.83, 0.82, 0.78), 0.25),
         ),
         (
-            Screen("a_monitor", "pc_screen", 0.056, "stripe", 0.8, 2.3, 0.006, (0.92, 1.0, 1.1), 0.03, 0.25, 0.06),
-            Screen("a_tablet", "pad_screen", 0.045, "stripe", 0.7, 2.2, 0.004, (0.97, 1.0, 1.04), 0.06, 0.3),
-            Screen("a_handset", "phone_screen", 0.038, "pentile", 0.85, 2.2, 0.001, (0.95, 1.0, 1.1), 0.06, 0.1),
+            Screen("a_monitor", "pc_screen", 0.056, "stripe", 0.8, 2.3, 0.006, (0.95, 1.0, 1.06), 0.03, 0.25, 0.06),
+            Screen("a_tablet", "pad_screen", 0.045, "stripe", 0.7, 2.2, 0.004, (0.98, 1.0, 1.02), 0.06, 0.3),
+            Screen("a_handset", "phone_screen", 0.038, "pentile", 0.85, 2.2, 0.001, (0.97, 1.0, 1.06), 0.06, 0.1),
         ),
         ((206, 202, 194), (176, 186, 190), (222, 214, 200)),
         0.15,
-        0.25,
+        0.1,
         (36.0, 50.0),
     ),
     Site(
@@ -114,18 +118,18 @@ SITES: tuple[Site, ...] = (
             Camera("b_phone", 1, 1.0, psf=0.42, full_well=5000, saturation=1.25, sharpen=0.8, denoise=0.3, jpeg=88),
         ),
         (
-            Printer("b_inkjet_photo", "photo", 0.0, 0.06, 1.1, 0.02, 1.0, (0.88, 0.87, 0.86), 0.4),
-            Printer("b_inkjet_plain", "a4_paper", 0.05, 0.07, 0.95, 0.08, 0.65, (0.8, 0.81, 0.83), 0.0),
-            Printer("b_plotter", "poster", 0.075, 0.05, 1.1, 0.04, 0.9, (0.86, 0.86, 0.85), 0.1),
+            Printer("b_inkjet_photo", "photo", 0.0, 0.06, 1.1, 0.02, 1.02, (0.88, 0.87, 0.86), 0.4),
+            Printer("b_inkjet_plain", "a4_paper", 0.05, 0.07, 0.95, 0.08, 0.81, (0.8, 0.81, 0.83), 0.0),
+            Printer("b_plotter", "poster", 0.075, 0.05, 1.1, 0.04, 0.96, (0.86, 0.86, 0.85), 0.1),
         ),
         (
-            Screen("b_office", "pc_screen", 0.062, "stripe", 0.9, 2.2, 0.009, (1.05, 1.0, 0.95), 0.02, 0.2, 0.1),
-            Screen("b_slate", "pad_screen", 0.049, "stripe", 0.65, 2.4, 0.005, (0.93, 1.0, 1.08), 0.07, 0.25),
-            Screen("b_mobile", "phone_screen", 0.041, "stripe", 0.75, 2.1, 0.004, (1.0, 1.0, 1.06), 0.07, 0.12),
+            Screen("b_office", "pc_screen", 0.062, "stripe", 0.9, 2.2, 0.009, (1.03, 1.0, 0.97), 0.02, 0.2, 0.1),
+            Screen("b_slate", "pad_screen", 0.049, "stripe", 0.65, 2.4, 0.005, (0.96, 1.0, 1.05), 0.07, 0.25),
+            Screen("b_mobile", "phone_screen", 0.041, "stripe", 0.75, 2.1, 0.004, (1.0, 1.0, 1.04), 0.07, 0.12),
         ),
         ((150, 136, 116), (196, 178, 150), (120, 130, 122)),
         0.1,
-        0.5,
+        0.2,
         (34.0, 46.0),
     ),
     Site(
@@ -135,18 +139,18 @@ SITES: tuple[Site, ...] = (
             Camera("c_slr", 2, 1.1, psf=0.38, full_well=16000, read_noise=4, contrast=0.3, sharpen=0.4, jpeg=95),
         ),
         (
-            Printer("c_kiosk_photo", "photo", 0.0, 0.04, 1.25, 0.04, 0.85, (0.85, 0.84, 0.8), 0.6),
-            Printer("c_copier", "a4_paper", 0.07, 0.03, 1.2, 0.04, 0.8, (0.82, 0.83, 0.84), 0.1),
-            Printer("c_banner", "poster", 0.095, 0.03, 1.0, 0.06, 0.8, (0.84, 0.84, 0.86), 0.3),
+            Printer("c_kiosk_photo", "photo", 0.0, 0.04, 1.25, 0.04, 0.93, (0.85, 0.84, 0.8), 0.6),
+            Printer("c_copier", "a4_paper", 0.07, 0.03, 1.2, 0.04, 0.9, (0.82, 0.83, 0.84), 0.1),
+            Printer("c_banner", "poster", 0.095, 0.03, 1.0, 0.06, 0.9, (0.84, 0.84, 0.86), 0.3),
         ),
         (
-            Screen("c_gaming", "pc_screen", 0.051, "stripe", 0.75, 2.2, 0.004, (0.9, 1.0, 1.12), 0.02, 0.3, 0.04),
-            Screen("c_reader", "pad_screen", 0.046, "stripe", 0.75, 2.2, 0.008, (1.02, 1.0, 0.98), 0.05, 0.35),
-            Screen("c_oled", "phone_screen", 0.04, "pentile", 0.95, 2.25, 0.0005, (0.96, 1.0, 1.08), 0.05, 0.08),
+            Screen("c_gaming", "pc_screen", 0.051, "stripe", 0.75, 2.2, 0.004, (0.94, 1.0, 1.07), 0.02, 0.3, 0.04),
+            Screen("c_reader", "pad_screen", 0.046, "stripe", 0.75, 2.2, 0.008, (1.01, 1.0, 0.99), 0.05, 0.35),
+            Screen("c_oled", "phone_screen", 0.04, "pentile", 0.95, 2.25, 0.0005, (0.98, 1.0, 1.05), 0.05, 0.08),
         ),
         ((168, 180, 196), (190, 194, 186), (214, 208, 204)),
         0.6,
-        0.1,
+        0.0,
         (36.0, 52.0),
     ),
     Site(
@@ -156,18 +160,18 @@ SITES: tuple[Site, ...] = (
             Camera("d_phone", 1, 1.0, psf=0.42, full_well=6000, tint=(0.97, 1.04), sharpen=0.6, jpeg=90),
         ),
         (
-            Printer("d_mini_photo", "photo", 0.0, 0.05, 1.2, 0.05, 0.8, (0.83, 0.83, 0.83), 0.45),
-            Printer("d_led", "a4_paper", 0.056, 0.05, 1.05, 0.06, 0.7, (0.85, 0.84, 0.8), 0.05),
-            Printer("d_screenprint", "poster", 0.082, 0.04, 1.15, 0.03, 0.95, (0.86, 0.85, 0.82), 0.15),
+            Printer("d_mini_photo", "photo", 0.0, 0.05, 1.2, 0.05, 0.9, (0.83, 0.83, 0.83), 0.45),
+            Printer("d_led", "a4_paper", 0.056, 0.05, 1.05, 0.06, 0.84, (0.85, 0.84, 0.8), 0.05),
+            Printer("d_screenprint", "poster", 0.082, 0.04, 1.15, 0.03, 0.99, (0.86, 0.85, 0.82), 0.15),
         ),
         (
-            Screen("d_tv", "pc_screen", 0.066, "stripe", 0.85, 2.4, 0.007, (0.95, 1.0, 1.1), 0.04, 0.25, 0.08),
-            Screen("d_pad", "pad_screen", 0.05, "pentile", 0.8, 2.2, 0.003, (0.98, 1.0, 1.05), 0.05, 0.3),
-            Screen("d_cheap", "phone_screen", 0.043, "stripe", 0.7, 2.0, 0.01, (0.94, 1.0, 1.12), 0.08, 0.15),
+            Screen("d_tv", "pc_screen", 0.066, "stripe", 0.85, 2.4, 0.007, (0.97, 1.0, 1.06), 0.04, 0.25, 0.08),
+            Screen("d_pad", "pad_screen", 0.05, "pentile", 0.8, 2.2, 0.003, (0.99, 1.0, 1.03), 0.05, 0.3),
+            Screen("d_cheap", "phone_screen", 0.043, "stripe", 0.7, 2.0, 0.01, (0.96, 1.0, 1.07), 0.08, 0.15),
         ),
         ((132, 140, 150), (186, 176, 160), (98, 92, 96)),
         0.35,
-        0.35,
+        0.15,
         (35.0, 48.0),
     ),
 )

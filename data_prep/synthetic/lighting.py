@@ -40,7 +40,7 @@ def draw_light(
     }[kind]
     azimuth, height = np.deg2rad(rng.uniform(-spread, spread)), np.deg2rad(rng.uniform(5, 50))
     direction = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
-    tint = rng.normal(0.0 if outdoor else warmth, 0.12)
+    tint = rng.normal(0.0 if outdoor else warmth, 0.18)
     sky = rng.normal(-0.12, 0.08) if outdoor else 0.7 * tint
     return Light(
         ILLUMINATIONS.index(kind),

@@ -41,12 +41,12 @@ def make_print(
     """Prints a photograph; about every second sheet fills the frame, the rest show their edges."""
     height, width = photo.shape[:2]
     rectangle = (-width, -height, 2.0 * width, 2.0 * height)
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         rectangle = cut(points, eye_px, rng)
     margin = float(rng.choice([0.0, rng.uniform(0.04, 0.2)])) * eye_px
     grip = draw_grip(rectangle, eye_px, rng) if rectangle[0] > 0 else None
     gloss = (
-        printer.gloss * float(rng.uniform(0.0, 1.0)),
+        printer.gloss * float(rng.uniform(0.3, 1.2)),
         float(rng.uniform(-0.6, 0.6)),
         float(rng.uniform(0.15, 0.6)),
         float(rng.uniform(-80, 80)),

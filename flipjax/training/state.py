@@ -16,9 +16,12 @@ FlatTree = Mapping[str, jax.Array]
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything a run needs to go on: `step` counts finished updates; `opt_state` covers the trained leaves only."""
+    """Everything a run needs to go on: `step` counts finished updates; `opt_state` covers the trained leaves only.
 
-    step: jax.Array
+    Leaves are arrays, or shapes and placements of a state that is yet to be made.
+    """
+
+    step: Tree
     params: Tree
     frozen: Tree
     model_state: Tree

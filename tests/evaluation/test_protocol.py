@@ -95,8 +95,8 @@ def test_intervals_surround_the_estimates_and_depend_on_the_seed_only(metrics: d
     for key in ("hter", "auc", "bpcer"):
         low, high = result["ci95"][key]
         assert low <= result[key] <= high
-    for result in metrics["targets"].values():
-        for rule in result["rules"].values():
+    for target in metrics["targets"].values():
+        for rule in target["rules"].values():
             for key in ("hter", "apcer_pooled", "bpcer"):
                 assert rule["ci95"][key][0] <= rule[key] <= rule["ci95"][key][1]
     again = protocol.evaluate({"a": _frames(1), "b": _frames(2, shift=0.2)}, _frames(3), resamples=50)

@@ -1,0 +1,256 @@
+"""What every method promises to everything generic; methods are found by listing flipjax/methods."""
+
+import functools
+import importlib
+import pkgutil
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from golden_cases import assert_within
+from tiny_runs import shrink
+
+import flipjax.methods
+from flipjax.core.method import Method, Tree
+from flipjax.core.schemas import SCALAR_FIELDS
+from flipjax.experiment.assemble import method_of
+from flipjax.training import optim
+from flipjax.training.sharding import make_mesh, tree_shardings
+from flipjax.training.state import TrainState, init_state, partition
+from flipjax.training.step import StepFn, compile_step
+
+METHODS = [module.name for module in pkgutil.iter_modules(flipjax.methods.__path__)]
+ALWAYS = ("image", "is_bona_fide", "mask")
+REAL, PADDED = 6, 8
+
+
+def small_config(name: str) -> Any:
+    return shrink(importlib.import_module(f"configs.{name}").get_config("tiny"))
+
+
+def random_batch(config: Any, inputs: tuple[str, ...], rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Every field that a batch with `inputs` has; the first REAL rows are real and the same for any `rows`."""
+    size = config.method.clip.image_size
+    rng = np.random.default_rng(seed)
+    batch = {
+        "image": rng.integers(0, 256, (PADDED, size, size, 3), np.uint8),
+        "ssl_views": rng.integers(0, 256, (PADDED, 2, size, size, 3), np.uint8),
+        "is_bona_fide": np.arange(PADDED) % 2 == 1,
+        "mask": np.arange(PADDED) < REAL,
+    }
+    batch |= {name: np.zeros(PADDED, np.int32) for name in inputs if name in SCALAR_FIELDS and name not in batch}
+    return {name: value[:rows] for name, value in batch.items() if name in (*ALWAYS, *inputs)}
+
+
+class Case:
+    """One method with its variables, a padded batch and the draws for it; compiled functions are shared by the tests."""
+
+    def __init__(self, name: str):
+        self.config = small_config(name)
+        self.method: Method = method_of(self.config)
+        self.variables = jax.jit(self.method.init)(jax.random.key(0))
+        self.batch = random_batch(self.config, self.method.inputs, PADDED)
+        self.draws = jax.jit(self.method.draws)(jax.random.key(1), self.batch)
+
+        def objective(params: Tree, batch: Any, draws: Any) -> Any:
+            return self.method.loss(params, self.variables["frozen"], self.variables["model_state"], batch, draws)
+
+        self.loss_and_grads = jax.jit(jax.value_and_grad(objective, has_aux=True))
+        self.prepared = jax.jit(self.method.prepare)(*(self.variables[k] for k in ("params", "frozen", "model_state")))
+        self.score = jax.jit(self.method.score)
+
+    @functools.cached_property
+    def padded(self) -> Any:
+        return self.loss_and_grads(self.variables["params"], self.batch, self.draws)
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param)
+
+
+def assert_finite(tree: Tree, what: str) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        assert bool(jnp.all(jnp.isfinite(leaf))), f"{what}{jax.tree_util.keystr(path)}"
+
+
+def test_methods_are_found_and_carry_their_module_name():
+    assert METHODS
+    for name in METHODS:
+        config = small_config(name)
+        assert config.method.name == name
+        assert method_of(config).name == name
+
+
+def test_init_gives_finite_float32_parameters(case: Case):
+    assert sorted(case.variables) == ["frozen", "model_state", "params"]
+    leaves = jax.tree.leaves(case.variables["params"])
+    assert leaves and all(leaf.dtype == jnp.float32 for leaf in leaves)
+    assert_finite(case.variables, "init ")
+    again = jax.jit(case.method.init)(jax.random.key(2))["params"]
+    assert any(not np.array_equal(a, b) for a, b in zip(leaves, jax.tree.leaves(again), strict=True)), "seed is unused"
+
+
+def test_loss_is_a_finite_scalar_with_finite_terms(case: Case):
+    (loss, aux), grads = case.padded
+    assert loss.shape == () and loss.dtype == jnp.float32
+    assert aux.terms and not {"loss", "grad_norm"} & aux.terms.keys(), "the step adds these two names itself"
+    assert all(term.shape == () for term in aux.terms.values())
+    assert_finite((loss, aux, grads), "loss ")
+    before = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), case.variables["model_state"])
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), aux.model_state) == before
+
+
+def test_score_is_a_probability_and_explain_a_picture(case: Case):
+    scores = case.score(case.prepared, {"image": case.batch["image"]})
+    assert scores.shape == (PADDED,) and scores.dtype == jnp.float32
+    assert bool(jnp.all((scores >= 0) & (scores <= 1))) and len(set(np.asarray(scores).tolist())) > 1
+    if case.method.explain is None:
+        return
+    clip = case.config.method.clip
+    shown = jax.jit(case.method.explain)(case.prepared, {"image": case.batch["image"]})
+    assert shown["attention"].shape == (PADDED, clip.image_size // clip.patch, clip.image_size // clip.patch)
+    assert_finite(shown, "explain ")
+    attention = np.asarray(shown["attention"])
+    assert attention.min() >= 0 and attention.max() <= 1 + 1e-6
+
+
+class Watched(dict):
+    """A batch that remembers which fields were read."""
+
+    def __init__(self, values: dict[str, Any]):
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def test_loss_and_draws_read_the_inputs_and_nothing_else(case: Case):
+    variables, read = case.variables, set()
+
+    def run(arrays: dict[str, jax.Array]) -> Any:
+        batch = Watched(arrays)
+        draws = case.method.draws(jax.random.key(1), batch)
+        out = case.method.loss(variables["params"], variables["frozen"], variables["model_state"], batch, draws)
+        read.update(batch.read)
+        return out[0]
+
+    jax.eval_shape(run, case.batch)
+    assert read <= {*ALWAYS, *case.method.inputs}, "the pipeline builds no other field"
+    assert set(case.method.inputs) <= read, "an input that nobody reads is made for nothing"
+    jax.eval_shape(run, {name: case.batch[name] for name in read})
+    for name in case.method.inputs:
+        with pytest.raises(KeyError, match=name):
+            jax.eval_shape(run, {key: value for key, value in case.batch.items() if key != name})
+
+
+def test_padding_is_as_if_it_were_not_there(case: Case):
+    short = random_batch(case.config, case.method.inputs, REAL)
+    draws = jax.jit(case.method.draws)(jax.random.key(1), short)
+    for name, drawn in draws.items():
+        np.testing.assert_array_equal(case.draws[name][:REAL], drawn, err_msg=f"draws {name} depend on the padding")
+    (loss, aux), grads = case.loss_and_grads(case.variables["params"], short, draws)
+    (padded_loss, padded_aux), padded_grads = case.padded
+    assert_within(padded_loss, loss, 1e-5, "loss")
+    for name, term in aux.terms.items():
+        assert_within(padded_aux.terms[name], term, 1e-5, name)
+    for (path, expected), actual in zip(
+        jax.tree_util.tree_leaves_with_path(aux.model_state), jax.tree.leaves(padded_aux.model_state), strict=True
+    ):
+        assert_within(actual, expected, 1e-5, jax.tree_util.keystr(path))
+    largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(grads))
+    padded_grads = flatten_dict(padded_grads, sep="/")
+    for path, expected in flatten_dict(grads, sep="/").items():
+        # A bias before batch norm has no gradient but rounding, hence the floor.
+        error = float(jnp.abs(padded_grads[path] - expected).max())
+        assert error <= 1e-4 * float(jnp.abs(expected).max()) + 1e-6 * largest, path
+
+
+def test_scores_of_a_row_do_not_depend_on_the_others(case: Case):
+    whole = case.score(case.prepared, {"image": case.batch["image"]})
+    part = case.score(case.prepared, {"image": case.batch["image"][::-1]})
+    assert_within(part[::-1], whole, 1e-5, "score")
+
+
+def test_projection_is_idempotent(case: Case):
+    if case.method.project is None:
+        pytest.skip("this method projects nothing")
+    project = jax.jit(case.method.project)
+    moved = jax.tree.map(lambda leaf: 1.5 * leaf + 0.1, case.variables["params"])
+    once = project(moved, jnp.int32(1))
+    twice = flatten_dict(project(once, jnp.int32(1)), sep="/")
+    assert any(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(moved), strict=True))
+    for path, leaf in flatten_dict(once, sep="/").items():
+        assert_within(twice[path], leaf, 1e-6, path)
+
+
+def test_stages_cover_every_parameter_and_every_step(case: Case):
+    assert sum(stage.steps for stage in case.method.stages) == case.config.train.steps
+    for stage in case.method.stages:
+        trained, _ = partition(case.variables["params"], stage.trainable)
+        assert trained, "a stage that trains nothing"
+        optim.build(stage)
+
+
+def first_stage(method: Method, accumulate: int) -> tuple[TrainState, StepFn]:
+    mesh = make_mesh(1, 1, jax.devices()[:1])
+    stage = method.stages[0]
+    tx = optim.build(stage)
+
+    def make() -> TrainState:
+        return init_state(method, jax.random.key(0), tx)
+
+    shardings = tree_shardings(jax.eval_shape(make), mesh)
+    step = compile_step(
+        method, rules=stage.trainable, tx=tx, seed=0, accumulate=accumulate, shardings=shardings, mesh=mesh
+    )
+    return jax.jit(make, out_shardings=shardings)(), step
+
+
+def host_copy(tree: Tree) -> Tree:
+    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_steps_move_what_has_a_gradient_and_compile_once(case: Case, accumulate: int):
+    state, step = first_stage(case.method, accumulate)
+    before = host_copy((state.params, state.frozen))
+    for number in range(3):
+        micro = [random_batch(case.config, case.method.inputs, PADDED, 10 * number + m) for m in range(accumulate)]
+        batch = jax.tree.map(lambda *x: np.stack(x), *micro) if accumulate > 1 else micro[0]
+        state, terms = step(state, batch)
+        assert_finite(terms, f"step {number} ")
+    assert step._cache_size() == 1, "the step was compiled again after step 1"
+    assert int(state.step) == 3
+    trained, _ = partition(before[0], case.method.stages[0].trainable)
+    after, grads = flatten_dict(state.params, sep="/"), flatten_dict(case.padded[1], sep="/")
+    for path, old in flatten_dict(before[0], sep="/").items():
+        has_moved = not np.array_equal(old, after[path])
+        has_gradient = path in trained and bool(jnp.any(grads[path] != 0))
+        assert has_moved or not has_gradient, f"'{path}' has a gradient and stayed"
+        assert not has_moved or path in trained, f"'{path}' is fixed and moved"
+        assert has_gradient or path not in trained, f"'{path}' is trained and nothing reads it"
+    for old, new in zip(jax.tree.leaves(before[1]), jax.tree.leaves(state.frozen), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if "train_text" in small_config(name).text])
+def test_what_is_switched_off_stays_bitwise_the_same(name: str):
+    config = small_config(name)
+    config.text.train_text = False
+    method = method_of(config)
+    state, step = first_stage(method, 1)
+    before = flatten_dict(host_copy(state.params), sep="/")
+    trained, fixed = partition(state.params, method.stages[0].trainable)
+    assert trained.keys() and any(path.startswith("clip/text/") for path in fixed)
+    batch = random_batch(config, method.inputs, PADDED)
+    for _ in range(2):
+        state, _ = step(state, batch)
+    after = flatten_dict(state.params, sep="/")
+    moved = {path for path in before if not np.array_equal(before[path], after[path])}
+    assert moved and moved <= trained.keys()
