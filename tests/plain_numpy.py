@@ -18,16 +18,16 @@ def double(tree: Tree) -> Tree:
     return np.asarray(tree, np.float64)
 
 
-def scrambled(tree: Tree, seed: int = 0, std: float = 0.3) -> Tree:
-    """Returns `tree` with normal noise on every leaf, so that no bias is 0, no scale is 1 and no weight is tiny."""
+def scrambled(shapes: Tree, seed: int = 0, std: float = 0.3) -> Tree:
+    """Returns normal noise in the shapes of `shapes`, around 1 for `scale` leaves and 0 for all others."""
     rng = np.random.default_rng(seed)
 
-    def walk(node: Tree) -> Tree:
+    def walk(node: Tree, name: str = "") -> Tree:
         if isinstance(node, dict):
-            return {name: walk(node[name]) for name in sorted(node)}
-        return (np.asarray(node) + rng.normal(0, std, np.shape(node))).astype(np.float32)
+            return {name: walk(node[name], name) for name in sorted(node)}
+        return rng.normal(float(name == "scale"), std, node.shape).astype(np.float32)
 
-    return walk(tree)
+    return walk(shapes)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
