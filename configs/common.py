@@ -9,6 +9,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+# ConfigDict attributes have no static types.
+Config = Any
+
 PROFILES = ("default", "released", "paper")
 
 # Dimensions of a CLIP that trains from scratch on a CPU in minutes.
@@ -39,7 +42,7 @@ BASE_CLIP = {
 }
 
 
-def base() -> ConfigDict:
+def base() -> Config:
     """Returns the sections that do not depend on the method, with the values of profile `default`."""
     config = ConfigDict()
     config.seed = 0
@@ -79,12 +82,12 @@ def base() -> ConfigDict:
     return config
 
 
-def adam_l2() -> ConfigDict:
+def adam_l2() -> Config:
     """Returns FLIP's optimizer: Adam with coupled L2, constant rate (paper section 4, code)."""
     return ConfigDict({"kind": "adam_l2", "lr": 1e-6, "weight_decay": 1e-6, "b1": 0.9, "b2": 0.999, "eps": 1e-8})
 
 
-def adamw_one_cycle(lr: float, weight_decay: float, *, warmup_fraction: float = 0.1) -> ConfigDict:
+def adamw_one_cycle(lr: float, weight_decay: float, *, warmup_fraction: float = 0.1) -> Config:
     """Returns AdamW with a one-cycle rate that starts and ends at a hundredth of `lr`."""
     return ConfigDict(
         {
@@ -101,7 +104,7 @@ def adamw_one_cycle(lr: float, weight_decay: float, *, warmup_fraction: float = 
     )
 
 
-def prompt_text() -> ConfigDict:
+def prompt_text() -> Config:
     """Returns the text section of the methods that read FLIP's prompts (Table 1)."""
     return ConfigDict(
         {
@@ -115,12 +118,12 @@ def prompt_text() -> ConfigDict:
 
 
 def finish(
-    config: ConfigDict,
+    config: Config,
     arg: str | None,
     *,
     tiny: Mapping[str, Any],
     profiles: Mapping[str, Mapping[str, Any]],
-) -> ConfigDict:
+) -> Config:
     """Applies the argument string: `tiny` values first, then the profile's, then protocol and shots.
 
     Args:
@@ -150,10 +153,10 @@ def finish(
     return config
 
 
-def _set_all(config: ConfigDict, values: Mapping[str, Any]) -> None:
+def _set_all(config: Config, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         *path, last = key.split(".")
-        section = config
+        section: Any = config
         for name in path:
             section = section[name]
         section[last] = value

@@ -1,6 +1,7 @@
 """FLIP-V (ICCV 2023): CLIP's image tower under a two-layer head.
 
-Published HTER % (Table 2, with CelebA-Spoof): M 3.79, C 1.27, I 4.71, O 4.15. Backbone from scratch (Table 5): --config.weights.clip=''.
+Published HTER % (Table 2, with CelebA-Spoof): M 3.79, C 1.27, I 4.71, O 4.15.
+Backbone from scratch (Table 5): --config.weights.clip=''.
 One protocol is 10 PFLOP at ViT-B/16.
 
   python -m flipjax.main --config=configs/flip_v.py:tiny --workdir=runs/flip_v

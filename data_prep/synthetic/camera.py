@@ -49,7 +49,7 @@ def _optics(radiance: np.ndarray, model: Camera) -> np.ndarray:
 
 def _expose(light: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     height, width = light.shape[:2]
-    centre = light[height // 5 : -height // 5, width // 5 : -width // 5]
+    centre = light[height // 4 : -height // 4, width // 3 : -width // 3]
     metered = (0.65 * sum(cv2.mean(centre)) + 0.35 * sum(cv2.mean(light))) / 3
     wanted = 0.2 * 2.0 ** float(rng.normal(0.0, 0.45)) / max(metered, 1e-5)
     exposure = min(wanted, MAX_GAIN)
@@ -78,7 +78,7 @@ def _demosaic(raw: np.ndarray) -> np.ndarray:
 def _white_balance(image: np.ndarray, model: Camera, rng: np.random.Generator) -> np.ndarray:
     mean = np.array(cv2.mean(image)[:3]) + 1e-4
     gains = (mean[1] / mean) ** model.wb_adapt
-    tint = np.array([model.tint[0], 1.0, model.tint[1]]) * np.exp(rng.normal(0.0, 0.1, 3))
+    tint = np.array([model.tint[0], 1.0, model.tint[1]]) * np.exp(rng.normal(0.0, 0.07, 3))
     return image * (gains * tint).astype(np.float32)
 
 

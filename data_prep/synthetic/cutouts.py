@@ -30,6 +30,8 @@ class Cutout:
     points: Float[np.ndarray, "5 2"]
     curve: float
     lean: tuple[float, float]
+    rim: float
+    paper: tuple[float, float, float]
 
 
 def make_cutout(
@@ -52,15 +54,18 @@ def make_cutout(
     reflectance = cv2.warpPerspective(ink(photo, printer, eye_px, rng), move, size, borderMode=cv2.BORDER_REPLICATE)
     placed = cv2.warpPerspective(cover, move, size)
     lean = (float(rng.normal(0, 0.15)), float(rng.normal(0, 0.15)))
-    return Cutout(wearer, reflectance, placed, apply(move, points), float(rng.uniform(0.0, 0.25)), lean)
+    rim = float(rng.uniform(0.01, 0.07)) * eye_px
+    curve = float(rng.uniform(0.0, 0.25))
+    return Cutout(wearer, reflectance, placed, apply(move, points), curve, lean, rim, printer.paper)
 
 
 def show_cutout(mask: Cutout, lit: Float[np.ndarray, "h w 4"], stage: Stage, pose: Pose) -> Scene:
     """Returns the scene of the lit wearer behind the mask; points lie on the mask where it covers them."""
     worn, points = turn(mask.wearer, lit, pose.yaw)
     soft_edge = cv2.GaussianBlur(mask.cover, (0, 0), 0.05 * mask.wearer.eye_px)
-    shaded = worn[..., :3] * (1 - 0.4 * soft_edge * (1 - mask.cover))[..., None]
-    paper = over(shaded, mask.reflectance * _irradiance(mask, stage.light), mask.cover)
+    shaded = worn[..., :3] * (1 - 0.6 * soft_edge * (1 - mask.cover))[..., None]
+    sheet = over(mask.reflectance, mask.paper, mask.cover - _shrunk(mask.cover, mask.rim))
+    paper = over(shaded, sheet * _irradiance(mask, stage.light), mask.cover)
     layers = np.dstack([paper, np.maximum(worn[..., 3], mask.cover), mask.cover]).astype(np.float32)
     shape = stage.room.shape[:2]
     picture = cv2.warpPerspective(layers[..., :4], pose.matrix, shape[::-1], borderMode=cv2.BORDER_REPLICATE)
@@ -77,6 +82,11 @@ def _irradiance(mask: Cutout, light: Light) -> np.ndarray:
         np.broadcast_arrays(mask.curve * x + mask.lean[0], 0 * x + 0 * y + mask.lean[1], np.float32(1.0))
     )
     return light_sheet(light, normals / np.linalg.norm(normals, axis=-1, keepdims=True))
+
+
+def _shrunk(cover: np.ndarray, rim: float) -> np.ndarray:
+    inner = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 3) - rim
+    return np.clip(inner + 0.5, 0, 1) * cover
 
 
 def _face_shape(eye_px: float, rng: np.random.Generator) -> np.ndarray:

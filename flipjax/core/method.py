@@ -32,7 +32,8 @@ class OptimizerSpec:
 
     kind "adam_l2": Adam with the decay added to the gradient before the moments, constant `lr` (FLIP).
     kind "adamw_one_cycle": AdamW whose rate climbs from lr/start_divisor to `lr` over `warmup_fraction` of the stage's
-    steps and falls to its start over `final_divisor`, cosine both ways, while b1 falls and rises between `cycle_b1` (None: `b1` throughout).
+    steps and falls to its start over `final_divisor`, cosine both ways, while b1 falls and rises between `cycle_b1`
+    (None: `b1` throughout).
     """
 
     kind: str

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 import flipjax.methods
 from flipjax.core.errors import ConfigError, suggest
@@ -22,6 +21,7 @@ from flipjax.core.schemas import ScoreTable
 from flipjax.data import pipeline, protocols, sampling
 from flipjax.data.source import Index, Records
 from flipjax.evaluation.score import score_rows
+from flipjax.experiment.workdir import Config
 from flipjax.training import optim
 from flipjax.training.checkpoints import abstract_like
 from flipjax.training.sharding import put_batch, tree_shardings
@@ -33,7 +33,7 @@ LISTS = ("native",)
 SAMPLINGS = ("continuous", "drop_last", "unbalanced")
 
 
-def method_of(config: ConfigDict) -> Method:
+def method_of(config: Config) -> Method:
     """Returns the method that `config.method.name` names, a module of flipjax/methods.
 
     Raises:
@@ -59,7 +59,7 @@ def _check(key: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(f"{key} '{value}' unknown; expected {', '.join(known)}{suggest(value, known)}")
 
 
-def select(config: ConfigDict) -> protocols.Selection:
+def select(config: Config) -> protocols.Selection:
     """Returns the rows that `config` trains, validates and tests on."""
     chosen = protocols.get_protocol(config.protocol, with_ca=config.data.with_ca, shots=config.data.shots)
     return protocols.select(chosen, Path(config.data.dir), profile=config.profile)
@@ -71,7 +71,7 @@ class TrainData:
 
     records: Records
     sampler: sampling.Sampler
-    config: ConfigDict
+    config: Config
     inputs: tuple[str, ...]
     pad_to: int
 
@@ -111,7 +111,7 @@ class TrainData:
         return [str(name) for name in self.records.index["sample_id"][rows]]
 
 
-def train_data(config: ConfigDict, index: Index, method: Method, mesh: Mesh) -> TrainData:
+def train_data(config: Config, index: Index, method: Method, mesh: Mesh) -> TrainData:
     """Returns the training stream over `index`.
 
     A batch size of 0 means `data.per_stream` samples per class and source, the published rule.
@@ -126,7 +126,7 @@ def train_data(config: ConfigDict, index: Index, method: Method, mesh: Mesh) -> 
     return TrainData(Records(Path(config.data.dir), index), sampler, config, method.inputs, pad_to)
 
 
-def initial_state(config: ConfigDict, method: Method, mesh: Mesh) -> TrainState:
+def initial_state(config: Config, method: Method, mesh: Mesh) -> TrainState:
     """Returns the state before the first update on the mesh, with foreign weights where the config names them.
 
     Raises:
@@ -147,7 +147,7 @@ def initial_state(config: ConfigDict, method: Method, mesh: Mesh) -> TrainState:
     return jax.jit(make, out_shardings=tree_shardings(shape, mesh))(loaded)
 
 
-def abstract_state(config: ConfigDict, method: Method, mesh: Mesh, step: int) -> TrainState:
+def abstract_state(config: Config, method: Method, mesh: Mesh, step: int) -> TrainState:
     """Returns shapes, types and placement of the state after `step` updates, without making it."""
     index, _ = stage_at(method.stages, max(step - 1, 0))
     stage = method.stages[index]
@@ -165,7 +165,7 @@ def abstract_state(config: ConfigDict, method: Method, mesh: Mesh, step: int) ->
 class Scorer:
     """Scores indexes with one compiled function for one batch shape."""
 
-    config: ConfigDict
+    config: Config
     mesh: Mesh
     prepare: Callable[[Tree, Tree, Tree], Tree]
     score: Callable[..., jax.Array]
@@ -201,6 +201,6 @@ class Scorer:
         return score_rows(score_batch, batches, index.columns, total_batches=total, label=label)
 
 
-def scorer_of(config: ConfigDict, method: Method, mesh: Mesh) -> Scorer:
+def scorer_of(config: Config, method: Method, mesh: Mesh) -> Scorer:
     """Returns the scorer of a method; nothing is compiled before its first use."""
     return Scorer(config, mesh, jax.jit(method.prepare), jax.jit(method.score))

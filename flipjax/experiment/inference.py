@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 from absl import logging
-from ml_collections import ConfigDict
 
 from flipjax.core.errors import DataError
 from flipjax.core.method import Method
@@ -20,6 +19,7 @@ from flipjax.evaluation.score_files import read_scores, write_scores
 from flipjax.experiment import assemble
 from flipjax.experiment import workdir as files
 from flipjax.experiment.run import write_page
+from flipjax.experiment.workdir import Config
 from flipjax.serving.predictor import Predictor, read_decision
 from flipjax.training.checkpoints import open_checkpoints
 from flipjax.training.sharding import make_mesh
@@ -30,14 +30,14 @@ from flipjax.training.state import TrainState
 class Trained:
     """A checkpoint of a workdir, ready to score."""
 
-    config: ConfigDict
+    config: Config
     method: Method
     scorer: assemble.Scorer
     state: TrainState
     step: int
 
 
-def load_trained(workdir: Path, checkpoint: str, *, devices: list[jax.Device] | None = None) -> Trained:
+def load_trained(workdir: Path, checkpoint: str, *, devices: list[Any] | None = None) -> Trained:
     """Restores the checkpoint "best", "last" or a step number; "best" is the one that the run itself reported.
 
     Raises:

@@ -11,7 +11,6 @@ import numpy as np
 from absl import logging
 from clu import parameter_overview
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from flipjax.core.method import Method
 from flipjax.core.schemas import ScoreTable
@@ -21,6 +20,7 @@ from flipjax.evaluation.report import write_report
 from flipjax.experiment import assemble, pictures
 from flipjax.experiment import workdir as files
 from flipjax.experiment.assemble import Scorer
+from flipjax.experiment.workdir import Config
 from flipjax.metrics.pooling import pool_videos
 from flipjax.metrics.rates import hter
 from flipjax.metrics.thresholds import eer_exact, eer_grid
@@ -37,7 +37,7 @@ VERSIONED = ("flipjax", "jax", "flax", "optax", "orbax-checkpoint", "grain", "nu
 class Run:
     """The pieces of one run; `data_dir` holds its data sets."""
 
-    config: ConfigDict
+    config: Config
     workdir: Path
     method: Method
     mesh: Mesh
@@ -49,7 +49,7 @@ class Run:
         return Path(self.config.data.dir)
 
 
-def start(config: ConfigDict, workdir: Path) -> Run:
+def start(config: Config, workdir: Path) -> Run:
     """Builds the pieces of a run; everything that can be wrong with config and data is found here.
 
     Raises:
@@ -61,9 +61,7 @@ def start(config: ConfigDict, workdir: Path) -> Run:
     return Run(config, workdir, method, mesh, selection, assemble.scorer_of(config, method, mesh))
 
 
-def train_and_report(
-    config: ConfigDict, workdir: Path, *, overrides: dict[str, Any], config_file: str
-) -> dict[str, Any]:
+def train_and_report(config: Config, workdir: Path, *, overrides: dict[str, Any], config_file: str) -> dict[str, Any]:
     """Trains (or goes on), evaluates and reports; a finished workdir only gets a fresh report. Returns metrics.json.
 
     Raises:
@@ -187,7 +185,7 @@ def report(run: Run, metrics: dict[str, Any], tables: dict[str, ScoreTable], *, 
 
 def write_page(
     folder: Path,
-    config: ConfigDict,
+    config: Config,
     metrics: dict[str, Any],
     tables: dict[str, ScoreTable],
     *,

@@ -11,13 +11,16 @@ from flipjax.core.schemas import ScoreTable
 from flipjax.evaluation.protocol import write_json
 from flipjax.evaluation.score_files import read_scores, write_scores
 
+# An ml_collections.ConfigDict, whose attributes have no static types.
+Config = Any
+
 CONFIG_FILE, METRICS_FILE, DECISION_FILE, REPORT_FILE = "config.json", "metrics.json", "decision.json", "report.html"
 SOURCE_VAL_FILE = "source_val.csv"
 # A run may go on elsewhere: other data folder, other devices, other logging.
 FREE_KEYS = ("data.dir", "mesh.", "train.log_every", "overrides", "config_file")
 
 
-def as_json(config: ConfigDict) -> dict[str, Any]:
+def as_json(config: Config) -> dict[str, Any]:
     """Returns the config as plain JSON values (tuples become lists)."""
     return json.loads(json.dumps(config.to_dict()))
 
@@ -71,7 +74,7 @@ def load_config_dict(workdir: Path) -> dict[str, Any]:
         raise DataError(f"'{path}' is damaged ({error}); train in a new workdir") from error
 
 
-def load_config(workdir: Path) -> ConfigDict:
+def load_config(workdir: Path) -> Config:
     """Returns the config that `workdir` was trained with."""
     return ConfigDict(load_config_dict(workdir))
 

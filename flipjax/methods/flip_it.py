@@ -2,7 +2,8 @@
 
 p(y|x) = softmax over classes of exp(logit_scale) cos(x, z_y), z_y = mean of the class's prompt embeddings, normalised after
 the mean. The text tower, its token table and the logit scale train too (`text.train_text`), as in the released code.
-Published (Table 2, HTER %, 5 seeds, with CelebA-Spoof): M 5.27, C 0.44, I 2.94, O 3.61; single prompts in Table 6 (`text.prompts`).
+Published (Table 2, HTER %, 5 seeds, with CelebA-Spoof): M 5.27, C 0.44, I 2.94, O 3.61;
+single prompts in Table 6 (`text.prompts`).
 Differences between paper and code: prompt 2 reads "bonafide" in the code, "bona fide" in the paper (`text.spelling`).
 Cost: FLIP-V plus 0.9 GFLOP a prompt and step.
 """
@@ -20,7 +21,7 @@ from flipjax.core.rng import stream
 from flipjax.losses.classification import cross_entropy
 from flipjax.models import prompted_clip
 from flipjax.models.clip import Clip, ClipSize
-from flipjax.models.layers import network_input
+from flipjax.models.layers import network_input, run
 from flipjax.models.prompted_clip import class_vectors, cosine_logits, encode_prompts, trainable_rules
 from flipjax.prompts.flip import prompt_tokens
 
@@ -50,10 +51,10 @@ def loss(
     flip: FlipIt, params: Tree, frozen: Tree, model_state: Tree, batch: Batch, draws: Draws
 ) -> tuple[Float[Array, ""], Aux]:
     """Returns L_ce of the cosine logits over the plain view."""
-    clip = {"params": params["clip"]}
-    images = flip.clip.apply(clip, network_input(batch["image"], flip.normalization), method="encode_image")
+    images = network_input(batch["image"], flip.normalization)
+    embed = run(flip.clip, params["clip"], images, method="encode_image").embed
     classes = class_vectors(encode_prompts(flip.clip, params["clip"], flip.ids))
-    logits = cosine_logits(images.embed, classes, params["clip"]["logit_scale"])
+    logits = cosine_logits(embed, classes, params["clip"]["logit_scale"])
     ce = cross_entropy(logits, batch["is_bona_fide"], batch["mask"])
     return ce, Aux(terms={"ce": ce}, model_state=model_state)
 

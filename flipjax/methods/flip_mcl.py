@@ -26,7 +26,7 @@ from flipjax.losses.contrastive import nt_xent
 from flipjax.models import prompted_clip
 from flipjax.models.clip import Clip, ClipSize
 from flipjax.models.heads import Projector
-from flipjax.models.layers import network_input
+from flipjax.models.layers import network_input, run
 from flipjax.models.prompted_clip import class_vectors, cosine_logits, encode_prompts, trainable_rules
 from flipjax.prompts.flip import prompt_tokens
 
@@ -71,10 +71,8 @@ def prompt_views(key: Key[Array, ""], *, count: int, disjoint: bool) -> tuple[Fl
     view 1 missed; `disjoint` draws view 1 without replacement instead. Only consistent for at least two prompts.
     """
     half = max(count // 2, 1)
-    if disjoint:
-        drawn = jax.random.permutation(key, count)[:half]
-    else:
-        drawn = jax.random.randint(key, (half,), 0, count)
+    without, with_replacement = jax.random.permutation(key, count)[:half], jax.random.randint(key, (half,), 0, count)
+    drawn = without if disjoint else with_replacement
     counts = jnp.zeros(count).at[drawn].add(1.0)
     missed = (counts == 0).astype(jnp.float32)
     return counts / half, missed / jnp.maximum(jnp.sum(missed), 1)
@@ -96,7 +94,7 @@ def loss(
     mask, is_bona_fide = batch["mask"], batch["is_bona_fide"]
     views = jnp.concatenate([batch["image"][:, None], batch["ssl_views"]], axis=1)
     images = network_input(rearrange(views, "b v h w c -> (b v) h w c"), flip.normalization)
-    embed = flip.clip.apply({"params": params["clip"]}, images, method="encode_image").embed
+    embed = run(flip.clip, params["clip"], images, method="encode_image").embed
     embed = rearrange(embed, "(b v) e -> b v e", v=3)
     prompts = encode_prompts(flip.clip, params["clip"], flip.ids)
 

@@ -19,7 +19,7 @@ from flipjax.core.rng import per_slot, stream
 from flipjax.losses.classification import cross_entropy
 from flipjax.models.clip import ClipSize, ImageOutput, ImageTower, class_attention
 from flipjax.models.heads import DROPOUT_KEEP, UnitColumnHead, project_unit_columns
-from flipjax.models.layers import network_input
+from flipjax.models.layers import network_input, run
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ def draws(flip: FlipV, rng: Key[Array, ""], batch: Batch) -> Draws:
 
 def image_features(flip: FlipV, params: Tree, batch: Batch) -> tuple[Float[Array, "b f"], ImageOutput]:
     """Returns what the head reads, and everything the tower knows."""
-    output = flip.tower.apply({"params": params["clip"]["image"]}, network_input(batch["image"], flip.normalization))
-    assert isinstance(output, ImageOutput)
+    output = run(flip.tower, params["clip"]["image"], network_input(batch["image"], flip.normalization))
     feature = output.embed if flip.projected else output.class_token
     assert feature is not None
     return feature, output
@@ -71,7 +70,7 @@ def loss(
 ) -> tuple[Float[Array, ""], Aux]:
     """Returns L_ce over the plain view."""
     feature, _ = image_features(flip, params, batch)
-    logits = flip.head.apply({"params": params["head"]}, feature, draws.get("keep"))
+    logits = run(flip.head, params["head"], feature, draws.get("keep"))
     ce = cross_entropy(logits, batch["is_bona_fide"], batch["mask"])
     return ce, Aux(terms={"ce": ce}, model_state=model_state)
 
@@ -84,7 +83,7 @@ def prepare(params: Tree, frozen: Tree, model_state: Tree) -> Tree:
 def score(flip: FlipV, prepared: Tree, batch: Batch) -> Float[Array, "b"]:
     """Returns P(bona fide); no dropout."""
     feature, _ = image_features(flip, prepared, batch)
-    return jax.nn.softmax(flip.head.apply({"params": prepared["head"]}, feature))[:, 1]
+    return jax.nn.softmax(run(flip.head, prepared["head"], feature))[:, 1]
 
 
 def explain(flip: FlipV, prepared: Tree, batch: Batch) -> dict[str, Array]:

@@ -5,6 +5,7 @@ Dimension letters: b batch, n tokens, d width, h heads, k head width.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -12,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, UInt8
+
+from flipjax.core.method import Tree
 
 Initializer = Callable[..., jax.Array]
 
@@ -33,6 +36,11 @@ def network_input(
 def quick_gelu(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Returns x * sigmoid(1.702 x), the GELU form of OpenAI CLIP."""
     return x * jax.nn.sigmoid(1.702 * x)
+
+
+def run(module: nn.Module, params: Tree, *inputs: Any, method: str | None = None) -> Any:
+    """Returns module(*inputs), or its `method`, with the given parameters; outputs keep the module's own types."""
+    return module.apply({"params": params}, *inputs, method=method)
 
 
 def torch_uniform(fan_in: int) -> Initializer:

@@ -1,7 +1,5 @@
 """CLIP that scores a face by its cosine to averaged class prompts: what FLIP-IT and FLIP-MCL share at inference."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,15 +8,13 @@ from jaxtyping import Array, Float, Int
 from flipjax.core.method import Batch, Rules, Tree
 from flipjax.core.numeric import unit
 from flipjax.models.clip import Clip, ImageOutput, class_attention
-from flipjax.models.layers import network_input
+from flipjax.models.layers import network_input, run
 
 
 def encode_prompts(clip: Clip, params: Tree, ids: Int[np.ndarray, "2 k t"]) -> Float[Array, "2 k e"]:
     """Returns the raw (un-normalised) embedding of every prompt, class axis first (attack, bona fide)."""
     flat = jnp.asarray(ids.reshape(-1, ids.shape[-1]))
-    embeds = clip.apply({"params": params}, flat, method="encode_text")
-    assert isinstance(embeds, jax.Array)
-    return embeds.reshape(2, ids.shape[1], -1)
+    return run(clip, params, flat, method="encode_text").reshape(2, ids.shape[1], -1)
 
 
 def class_vectors(prompt_embeds: Float[Array, "2 k e"]) -> Float[Array, "2 e"]:
@@ -39,16 +35,14 @@ def prepare(clip: Clip, ids: Int[np.ndarray, "2 k t"], params: Tree, frozen: Tre
     return {"clip": kept, "class_vectors": class_vectors(encode_prompts(clip, params["clip"], ids))}
 
 
-def _forward(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> Any:
-    images = network_input(batch["image"], normalization)
-    output = clip.apply({"params": prepared["clip"]}, images, method="encode_image")
-    assert isinstance(output, ImageOutput)
-    return output
+def _forward(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> ImageOutput:
+    return run(clip, prepared["clip"], network_input(batch["image"], normalization), method="encode_image")
 
 
 def score(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> Float[Array, "b"]:
     """Returns P(bona fide), the softmax of the cosine logits."""
     embed = _forward(clip, normalization, prepared, batch).embed
+    assert embed is not None
     logits = cosine_logits(embed, prepared["class_vectors"], prepared["clip"]["logit_scale"])
     return jax.nn.softmax(logits)[:, 1]
 

@@ -18,7 +18,7 @@ from flipjax.core.errors import CheckpointError
 from flipjax.core.method import Tree
 
 
-def _rank(metrics: dict[str, Any]) -> tuple[float, int]:
+def _rank(metrics: dict[str, Any]) -> Any:
     return -metrics["selection"], metrics["step"]
 
 
@@ -65,7 +65,7 @@ class Checkpoints:
 
     def selection(self, step: int) -> float:
         """Returns the selection value measured at `step`, which must be one that `best` returned."""
-        return self.manager.metrics(step)["selection"]
+        return dict(self._measured())[step]["selection"]
 
     def resolve(self, name: str) -> int:
         """Returns the step meant by "best", "last" or a number.

@@ -1,5 +1,6 @@
 """The one training loop: dispatch update n, read the terms of update n - 1, evaluate and save on schedule."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def fresh_optimizer(
 
     def restart(state: TrainState) -> TrainState:
         trained, _ = partition(state.params, method.stages[index].trainable)
-        return state.replace(opt_state=tx.init(dict(trained)))
+        return dataclasses.replace(state, opt_state=tx.init(dict(trained)))
 
     return jax.jit(restart, out_shardings=tree_shardings(jax.eval_shape(restart, state), mesh))(state)
 

@@ -20,7 +20,7 @@ PARAMETER_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 )
 
 
-def make_mesh(data: int, model: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(data: int, model: int, devices: Sequence[Any] | None = None) -> Mesh:
     """Returns a mesh over `devices` (default: all of all processes); -1 for `data` takes what `model` leaves.
 
     Raises:

@@ -1,6 +1,7 @@
 """One jitted update for every method: draw, differentiate the trained leaves, update, project."""
 
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -49,11 +50,11 @@ def train_step(
         grads, terms = jax.tree.map(lambda x: jnp.mean(x, axis=0), stacked)
 
     updates, opt_state = tx.update(grads, state.opt_state, trained)
-    params = merge(optax.apply_updates(trained, updates), fixed)
+    params = merge(cast(FlatTree, optax.apply_updates(dict(trained), updates)), fixed)
     step = state.step + 1
     if method.project is not None:
         params = method.project(params, step)
-    new_state = state.replace(step=step, params=params, model_state=model_state, opt_state=opt_state)
+    new_state = TrainState(step, params, state.frozen, model_state, opt_state)
     return new_state, {**terms, "grad_norm": optax.global_norm(grads)}
 
 

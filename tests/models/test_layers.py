@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import plain_numpy as plain
 import pytest
-from golden_cases import assert_within
 
 from flipjax.models.layers import (
     CLIP_MEAN_STD,
@@ -24,6 +23,7 @@ from flipjax.models.layers import (
     run_blocks,
     torch_uniform,
 )
+from golden_cases import assert_within
 
 WIDTH, HEADS, TOKENS = 8, 2, 5
 CAUSAL = np.tril(np.ones((TOKENS, TOKENS), bool))
@@ -127,8 +127,8 @@ def test_blocks_against_numpy_and_their_intermediates() -> None:
 
 def test_output_projections_start_smaller_in_deeper_stacks() -> None:
     # OpenAI CLIP: attn std d^-0.5, output std d^-0.5 (2 layers)^-0.5, first MLP layer (2 d)^-0.5.
-    d = 64
-    params = jax.jit(Block(heads=4, layers=8).init)(jax.random.key(0), jnp.zeros((1, 2, d)))["params"]
+    d = 32
+    params = jax.jit(Block(heads=1, layers=8).init)(jax.random.key(0, impl="rbg"), jnp.zeros((1, 2, d)))["params"]
     attn, mlp = params["attn"], params["mlp"]
     for kernel, std in (
         (attn["query"], d**-0.5),
@@ -136,25 +136,24 @@ def test_output_projections_start_smaller_in_deeper_stacks() -> None:
         (mlp["fc1"], (2 * d) ** -0.5),
         (mlp["fc2"], d**-0.5 / 4),
     ):
-        assert float(kernel["kernel"].std()) == pytest.approx(std, rel=0.05)
+        assert float(kernel["kernel"].std()) == pytest.approx(std, rel=0.1)
         assert not kernel["bias"].any()
 
 
 def test_rematerialisation_changes_no_value_and_happens() -> None:
-    x, params = normal(2, TOKENS, WIDTH), fresh(Stack(), normal(2, TOKENS, WIDTH))
+    x, params = normal(2, TOKENS, WIDTH), fresh(Stack(layers=1), normal(2, TOKENS, WIDTH))
 
     def scalar(remat: bool, params: Any, x: Any) -> Any:
-        return jnp.sum(jnp.sin(Stack(remat=remat).apply({"params": params}, x).tokens))
+        return jnp.sum(jnp.sin(Stack(remat=remat, layers=1).apply({"params": params}, x).tokens))
 
-    grads = {remat: jax.jit(jax.value_and_grad(partial(scalar, remat)))(params, x) for remat in (False, True)}
-    jax.tree.map(partial(assert_within, tolerance=1e-6), grads[True], grads[False])
-    count = {}
-    for remat in (False, True):
-        jaxpr = jax.make_jaxpr(jax.grad(partial(scalar, remat)))(params, x).jaxpr
-        names = [equation.primitive.name for equation in primitives(jaxpr)]
-        count[remat] = sum(name in ("remat2", "checkpoint", "remat") for name in names), names.count("dot_general")
-    assert count[False][0] == 0 and count[True][0] == 2
-    assert count[True][1] > count[False][1], "the backward pass repeats products of the forward pass"
+    plain_run, remat_run = (
+        jax.jit(jax.value_and_grad(partial(scalar, remat))).trace(params, x) for remat in (False, True)
+    )
+    names = [[item.primitive.name for item in primitives(run.jaxpr.jaxpr)] for run in (plain_run, remat_run)]
+    assert [sum("remat" in name or "checkpoint" in name for name in found) for found in names] == [0, 1]
+    assert names[1].count("dot_general") > names[0].count("dot_general"), "the backward pass repeats forward products"
+    results = [run.lower().compile()(params, x) for run in (plain_run, remat_run)]
+    jax.tree.map(partial(assert_within, tolerance=1e-6), *results)
 
 
 def test_bfloat16_runs_every_product_in_bfloat16_near_float32_and_keeps_parameters() -> None:

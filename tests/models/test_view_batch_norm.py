@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import plain_numpy as plain
 import pytest
-from golden_cases import assert_within
 from jax.sharding import NamedSharding, PartitionSpec
 
 from flipjax.models.layers import ViewBatchNorm
 from flipjax.training.sharding import make_mesh
+from golden_cases import assert_within
 
 ROWS, VIEWS, WIDTH, MOMENTUM = 5, 2, 3, 0.1
 RNG = np.random.default_rng(0)

@@ -169,5 +169,7 @@ def test_padding_changes_nothing(case) -> None:
 def test_weights_scale_the_terms(case) -> None:
     golden, flip, _, variables, batch = case
     half = dataclasses.replace(flip, weights=(0.5, 2.0, 0.0))
-    loss, aux = jax.jit(partial(flip_mcl.loss, half))(variables["params"], {}, variables["model_state"], batch, draws_of(golden))
+    loss, aux = jax.jit(partial(flip_mcl.loss, half))(
+        variables["params"], {}, variables["model_state"], batch, draws_of(golden)
+    )
     assert_within(loss, 0.5 * aux.terms["ce"] + 2 * aux.terms["simclr"], 1e-6, "weighted sum")
