@@ -97,12 +97,17 @@ def complete_record(record: Mapping[str, Any], domain: str) -> dict[str, Any]:
     return full
 
 
-def _check_names(domain: str, splits: Mapping[str, Any]) -> None:
+def check_domain_name(domain: str) -> None:
+    """Raises DataError where `domain` cannot name a data set."""
     if not _DOMAIN_NAME.fullmatch(domain) or "_to_" in domain or domain.endswith("_shots"):
         raise DataError(
             f"domain name '{domain}' cannot be used; expected letters, digits, '_', '.' or '-' without '_to_' inside "
             "or '_shots' at the end"
         )
+
+
+def _check_names(domain: str, splits: Mapping[str, Any]) -> None:
+    check_domain_name(domain)
     for split in splits:
         if split not in schemas.SPLITS:
             raise DataError(
@@ -182,6 +187,13 @@ def _features() -> tfds.features.FeaturesDict:
     return tfds.features.FeaturesDict(features)
 
 
+class _LocalInfo(tfds.core.DatasetInfo):
+    """Describes a data set without asking a server whether it knows it."""
+
+    def initialize_from_bucket(self) -> None:
+        """Looks nothing up: the data sets of this project exist on this machine alone."""
+
+
 class _FaceRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Face crops of one domain."""
 
@@ -196,7 +208,7 @@ class _FaceRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**builder_arguments)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(builder=self, description=f"Face crops, {self._domain}.", features=_features())
+        return _LocalInfo(builder=self, description=f"Face crops, {self._domain}.", features=_features())
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         del dl_manager

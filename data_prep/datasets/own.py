@@ -28,6 +28,7 @@ import re
 from pathlib import Path
 
 from data_prep.entries import Entry, split_of
+from data_prep.records import check_domain_name
 from flipjax.core import labels
 from flipjax.core.errors import DataError, FlipjaxError, suggest
 from flipjax.data import media
@@ -44,7 +45,6 @@ OPTIONAL = (
 )
 COLUMNS = (*REQUIRED, *OPTIONAL)
 DEFAULT_DOMAIN = "own"
-_DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def read(raw: Path) -> list[Entry]:
@@ -115,10 +115,12 @@ def _entry(row: dict[str, str], folder: Path) -> Entry:
     is_bona_fide = labels.parse_class(row["label"])
     video_id = row.get("video_id") or name
     subject_id = row.get("subject_id") or video_id
+    domain = row.get("domain") or DEFAULT_DOMAIN
+    check_domain_name(domain)
     return Entry(
         path=_checked_file(folder / name),
         split=split_of(subject_id),
-        domain=_checked_domain(row.get("domain") or DEFAULT_DOMAIN),
+        domain=domain,
         sample_id=Path(name).as_posix(),
         subject_id=subject_id,
         video_id=video_id,
@@ -136,12 +138,6 @@ def _checked_file(path: Path) -> Path:
     if path.suffix.lower() not in known:
         raise DataError(f"{path}: file type '{path.suffix}' is not read here; expected one of {' '.join(known)}")
     return path
-
-
-def _checked_domain(name: str) -> str:
-    if not _DOMAIN.fullmatch(name):
-        raise DataError(f"domain '{name}' cannot name a folder; use letters, digits, '_', '.' and '-'")
-    return name
 
 
 def _instrument(name: str, is_bona_fide: bool) -> int:

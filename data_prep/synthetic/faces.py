@@ -226,7 +226,7 @@ def _body_masks(
 def _skin(traits: Traits, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, eye_px: float) -> np.ndarray:
     shape = (y.size, x.size)
     mottle = 0.035 * noise_field(rng, shape, 0.3 * eye_px) + 0.03 * noise_field(rng, shape, 0.06 * eye_px)
-    pores = 0.045 * noise_field(rng, shape, 0.022 * eye_px)
+    pores = 0.06 * noise_field(rng, shape, 0.022 * eye_px)
     spots = np.clip(noise_field(rng, shape, 0.035 * eye_px) - 2.2, 0, 1) * 0.5 * traits.freckles
     warm = 0.2 * np.exp(-(((np.abs(x) - 0.62) / 0.3) ** 2 + ((y - 0.5) / 0.25) ** 2))
     warm = warm + 0.18 * np.exp(-((x / 0.22) ** 2 + ((y - traits.nose) / 0.2) ** 2))

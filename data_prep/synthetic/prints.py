@@ -13,6 +13,7 @@ from data_prep.synthetic.lighting import light_sheet
 from data_prep.synthetic.scene import Pose, Scene, Stage, cast_shadow, plane_coordinates, rectangle_cover
 
 _SCREEN_ANGLES = (15.0, 75.0, 0.0)
+_DOT_GAIN = 0.45  # share of the tone that ink spreads evenly, so that dots keep only the rest of their contrast
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def ink(
         planes = [
             _halftone(wanted[..., c], printer.pitch * eye_px, a, phase[2 * c :]) for c, a in enumerate(_SCREEN_ANGLES)
         ]
-        wanted = np.stack(planes, axis=-1)
+        wanted = _DOT_GAIN * wanted + (1 - _DOT_GAIN) * np.stack(planes, axis=-1)
     grain = printer.grain * noise_field(rng, shape, 1.3)
     streaks = 0.4 * printer.grain * noise_field(rng, (shape[0], 1), (0.03 * eye_px, 1))
     uneven = 0.03 * noise_field(rng, shape, 2.5 * eye_px)

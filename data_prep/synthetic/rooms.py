@@ -24,7 +24,7 @@ def room(
         picture = _outdoors(rng, (height, width))
     else:
         picture = _indoors(rng, (height, width), colour(*walls[int(rng.integers(len(walls)))]))
-    focus = float(rng.choice([rng.uniform(0.3, 1.0), rng.uniform(1.0, 5.0)], p=[0.45, 0.55]))
+    focus = float(rng.choice([rng.uniform(0.3, 1.0), rng.uniform(1.0, 5.0)], p=[0.6, 0.4]))
     picture = cv2.GaussianBlur(picture, (0, 0), focus * height / 320)
     return np.clip(cv2.resize(picture, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), 0, None)
 
@@ -34,6 +34,8 @@ def _indoors(rng: np.random.Generator, shape: tuple[int, int], wall: np.ndarray)
     ramp = np.linspace(rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3), width, dtype=np.float32)[None, :, None]
     picture = np.ones((height, width, 3), np.float32) * wall * ramp
     picture *= 1 + 0.03 * noise_field(rng, shape, 3)[..., None] + 0.06 * noise_field(rng, shape, height / 4)[..., None]
+    if rng.random() < 0.3:
+        picture *= _wallpaper(rng, shape)[..., None]
     for _ in range(int(rng.integers(1, 7))):
         _furniture(rng, picture)
     if rng.random() < 0.25:
@@ -43,6 +45,15 @@ def _indoors(rng: np.random.Generator, shape: tuple[int, int], wall: np.ndarray)
         cv2.rectangle(picture, (x, y), (x + w, y + h), pane.tolist(), -1)
         cv2.line(picture, (x + w // 2, y), (x + w // 2, y + h), (wall * 0.6).tolist(), max(1, width // 60))
     return picture
+
+
+def _wallpaper(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    period, turn = rng.uniform(2.5, 16.0) * shape[0] / 248, rng.uniform(0, np.pi)
+    y, x = np.indices(shape, dtype=np.float32) * np.float32(2 * np.pi / period)
+    wave = np.sin(x * np.cos(turn) + y * np.sin(turn))
+    if rng.random() < 0.5:
+        wave = wave * np.sin(y * np.cos(turn) - x * np.sin(turn))
+    return 1 + float(rng.uniform(0.05, 0.3)) * np.sign(wave)
 
 
 def _furniture(rng: np.random.Generator, picture: np.ndarray) -> None:

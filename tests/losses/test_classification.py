@@ -42,7 +42,9 @@ def test_value_and_gradient_against_numpy() -> None:
 def test_mask_equals_removal(padding) -> None:
     mask = np.array([True, False, True, True, False, False, True, True])
     logits = np.where(mask[:, None], LOGITS, padding).astype(np.float32)
-    assert_within(compute(logits, LABELS, mask), plain.cross_entropy(LOGITS[mask].astype(np.float64), LABELS[mask]), 1e-6)
+    assert_within(
+        compute(logits, LABELS, mask), plain.cross_entropy(LOGITS[mask].astype(np.float64), LABELS[mask]), 1e-6
+    )
     gradient = np.asarray(differentiate(logits, LABELS, mask))
     assert not gradient[~mask].any() and gradient[mask].all()
 
