@@ -25,7 +25,7 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     """Reads the flags, scores and reports."""
-    del argv
+    command.refuse_arguments(argv)
     given = flags.FLAGS
     if given.protocol and given.records:
         raise ConfigError("--protocol and --records exclude each other; give one")

@@ -30,7 +30,7 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     """Reads the flags, trains and reports."""
-    del argv
+    command.refuse_arguments(argv)
     given = flags.FLAGS
     from flipjax.experiment.run import train_and_report
     from flipjax.training.backend import prepare_backend
@@ -51,6 +51,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.argv = resolve(sys.argv)
     define_flags()
-    command.run(main)
+    command.run(main, prepare=resolve)

@@ -111,7 +111,7 @@ def aggregate(runs: list[SweepRun], out: Path) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     """Runs, aggregates, and says what came out."""
-    del argv
+    command.refuse_arguments(argv)
     given = flags.FLAGS
     out = Path(given.out)
     runs = read_sweep(given.sweep)

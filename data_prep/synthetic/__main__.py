@@ -57,13 +57,18 @@ def main(argv: Sequence[str]) -> None:
         size=_SIZE.value,
         faces=_FACES.value,
     )
-    processes = _PROCESSES.value if _PROCESSES.value is not None else len(os.sched_getaffinity(0))
+    processes = _PROCESSES.value if _PROCESSES.value is not None else default_processes()
     if processes < 1:
         raise ConfigError(f"--processes={processes} leaves nobody to work; use 1 or more")
     out = Path(_OUT.value)
     made = build(plan, out, processes=processes, overwrite=_OVERWRITE.value)
     head = "wrote" if made else "nothing to do, the same arguments were used before:"
     sys.stdout.write(f"{head} {out}\n{count_table(out, plan.domains)}")
+
+
+def default_processes() -> int:
+    """Returns the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_table(out: Path, domains: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from data_prep.synthetic.devices import Camera
 from data_prep.synthetic.geometry import to_srgb
 
-MAX_GAIN = 12.0
+MAX_GAIN = 8.0
 
 
 def camera(radiance: Float[np.ndarray, "H W 3"], model: Camera, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
@@ -91,4 +91,4 @@ def _tone(image: np.ndarray, contrast: float, saturation: float) -> np.ndarray:
 
 def _jpeg(frame: np.ndarray, quality: int) -> np.ndarray:
     _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])

@@ -64,7 +64,7 @@ def show_cutout(mask: Cutout, lit: Float[np.ndarray, "h w 4"], stage: Stage, pos
     worn, points = turn(mask.wearer, lit, pose.yaw)
     soft_edge = cv2.GaussianBlur(mask.cover, (0, 0), 0.05 * mask.wearer.eye_px)
     shaded = worn[..., :3] * (1 - 0.6 * soft_edge * (1 - mask.cover))[..., None]
-    sheet = over(mask.reflectance, mask.paper, mask.cover - _shrunk(mask.cover, mask.rim))
+    sheet = over(mask.reflectance, np.asarray(mask.paper, np.float32), mask.cover - _shrunk(mask.cover, mask.rim))
     paper = over(shaded, sheet * _irradiance(mask, stage.light), mask.cover)
     layers = np.dstack([paper, np.maximum(worn[..., 3], mask.cover), mask.cover]).astype(np.float32)
     shape = stage.room.shape[:2]

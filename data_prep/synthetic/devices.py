@@ -94,7 +94,7 @@ SITES: tuple[Site, ...] = (
         "syn_a",
         (
             Camera("a_phone", 2, 1.05, psf=0.4, full_well=9000, contrast=0.35, sharpen=0.7, jpeg=93),
-            Camera("a_webcam", 0, 0.85, psf=0.55, bayer=False, full_well=1600, denoise=0.4, sharpen=0.9, jpeg=72),
+            Camera("a_webcam", 0, 0.85, psf=0.5, bayer=False, full_well=2200, denoise=0.25, sharpen=0.9, jpeg=78),
         ),
         (
             Printer("a_lab_photo", "photo", 0.0, 0.035, 1.15, 0.03, 0.96, (0.86, 0.85, 0.82), 0.5),
@@ -102,7 +102,7 @@ SITES: tuple[Site, ...] = (
             Printer("a_offset", "poster", 0.088, 0.02, 1.05, 0.05, 0.93, (0.83, 0.82, 0.78), 0.25),
         ),
         (
-            Screen("a_monitor", "pc_screen", 0.056, "stripe", 0.5, 2.3, 0.006, (0.95, 1.0, 1.06), 0.03, 0.25, 0.06),
+            Screen("a_monitor", "pc_screen", 0.056, "stripe", 0.7, 2.3, 0.006, (0.95, 1.0, 1.06), 0.03, 0.25, 0.06),
             Screen("a_tablet", "pad_screen", 0.045, "stripe", 0.7, 2.2, 0.004, (0.98, 1.0, 1.02), 0.06, 0.3),
             Screen("a_handset", "phone_screen", 0.038, "pentile", 0.85, 2.2, 0.001, (0.97, 1.0, 1.06), 0.06, 0.1),
         ),
@@ -123,7 +123,7 @@ SITES: tuple[Site, ...] = (
             Printer("b_plotter", "poster", 0.075, 0.05, 1.1, 0.04, 0.96, (0.86, 0.86, 0.85), 0.1),
         ),
         (
-            Screen("b_office", "pc_screen", 0.062, "stripe", 0.55, 2.2, 0.009, (1.03, 1.0, 0.97), 0.02, 0.2, 0.1),
+            Screen("b_office", "pc_screen", 0.062, "stripe", 0.75, 2.2, 0.009, (1.03, 1.0, 0.97), 0.02, 0.2, 0.1),
             Screen("b_slate", "pad_screen", 0.049, "stripe", 0.65, 2.4, 0.005, (0.96, 1.0, 1.05), 0.07, 0.25),
             Screen("b_mobile", "phone_screen", 0.041, "stripe", 0.75, 2.1, 0.004, (1.0, 1.0, 1.04), 0.07, 0.12),
         ),
@@ -144,7 +144,7 @@ SITES: tuple[Site, ...] = (
             Printer("c_banner", "poster", 0.095, 0.03, 1.0, 0.06, 0.9, (0.84, 0.84, 0.86), 0.3),
         ),
         (
-            Screen("c_gaming", "pc_screen", 0.051, "stripe", 0.5, 2.2, 0.004, (0.94, 1.0, 1.07), 0.02, 0.3, 0.04),
+            Screen("c_gaming", "pc_screen", 0.051, "stripe", 0.7, 2.2, 0.004, (0.94, 1.0, 1.07), 0.02, 0.3, 0.04),
             Screen("c_reader", "pad_screen", 0.046, "stripe", 0.75, 2.2, 0.008, (1.01, 1.0, 0.99), 0.05, 0.35),
             Screen("c_oled", "phone_screen", 0.04, "pentile", 0.95, 2.25, 0.0005, (0.98, 1.0, 1.05), 0.05, 0.08),
         ),
@@ -156,7 +156,7 @@ SITES: tuple[Site, ...] = (
     Site(
         "syn_d",
         (
-            Camera("d_door", 0, 0.9, psf=0.6, full_well=1800, contrast=0.15, saturation=0.95, denoise=0.35, jpeg=78),
+            Camera("d_door", 0, 0.9, psf=0.5, full_well=2500, contrast=0.15, saturation=0.95, denoise=0.2, jpeg=82),
             Camera("d_phone", 1, 1.0, psf=0.42, full_well=6000, tint=(0.97, 1.04), sharpen=0.6, jpeg=90),
         ),
         (
@@ -165,7 +165,7 @@ SITES: tuple[Site, ...] = (
             Printer("d_screenprint", "poster", 0.082, 0.04, 1.15, 0.03, 0.99, (0.86, 0.85, 0.82), 0.15),
         ),
         (
-            Screen("d_tv", "pc_screen", 0.066, "stripe", 0.5, 2.4, 0.007, (0.97, 1.0, 1.06), 0.04, 0.25, 0.08),
+            Screen("d_tv", "pc_screen", 0.066, "stripe", 0.7, 2.4, 0.007, (0.97, 1.0, 1.06), 0.04, 0.25, 0.08),
             Screen("d_pad", "pad_screen", 0.05, "pentile", 0.8, 2.2, 0.003, (0.99, 1.0, 1.03), 0.05, 0.3),
             Screen("d_cheap", "phone_screen", 0.043, "stripe", 0.7, 2.0, 0.01, (0.96, 1.0, 1.07), 0.08, 0.15),
         ),

@@ -57,9 +57,9 @@ def _eye(albedo: np.ndarray, traits: Any, x: np.ndarray, y: np.ndarray, eye_px: 
     radius = np.hypot(x, y)
     ring = 0.75 + 0.35 * np.clip(radius / 0.11, 0, 1)
     iris = over(white, traits.iris * ring[..., None], soft(0.12 - radius, eye_px) * inside)
-    pupil = over(iris, np.float32(0.004), soft(0.052 - radius, eye_px) * inside)
+    pupil = over(iris, np.full(3, 0.004, np.float32), soft(0.052 - radius, eye_px) * inside)
     glint = soft(0.022 - np.hypot(x - 0.035, y + 0.035), eye_px) * inside
-    pupil = over(pupil, np.float32(0.9), glint)
+    pupil = over(pupil, np.full(3, 0.9, np.float32), glint)
     lash = np.exp(-(((y + opening) / 0.022) ** 2)) * (np.abs(x) < 0.27)
     crease = np.exp(-(((y + opening + 0.075) / 0.018) ** 2)) * np.clip(1 - (np.abs(x) / 0.28) ** 2, 0, 1)
     below = np.exp(-(((y - opening) / 0.015) ** 2)) * (np.abs(x) < 0.25)

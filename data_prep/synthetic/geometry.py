@@ -1,10 +1,8 @@
 """Colour curves, soft masks and plane geometry shared by the simulator; lengths in `eye` units are eye distances."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 # The head canvas measures 5.8 x 6.6 eye distances, the midpoint between the eyes at (2.9, 2.8).
 CANVAS_EYES = (5.8, 6.6)
@@ -66,12 +64,14 @@ def noise_field(rng: np.random.Generator, shape: tuple[int, int], grain: float |
     return field / max(float(field.std()), 1e-6)
 
 
-def similarity(scale: float, roll_deg: float, source: Sequence[float], target: Sequence[float]) -> np.ndarray:
+def similarity(
+    scale: float, roll_deg: float, source: Float[np.ndarray, "2"], target: Float[np.ndarray, "2"]
+) -> Float[np.ndarray, "3 3"]:
     """Returns the 3x3 matrix that scales and turns about `source` and puts it at `target`."""
     angle = np.deg2rad(roll_deg)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    matrix[:2, 2] = np.asarray(target, np.float64) - matrix[:2, :2] @ np.asarray(source, np.float64)
+    matrix[:2, 2] = target - matrix[:2, :2] @ source
     return matrix
 
 
@@ -95,8 +95,3 @@ def apply(matrix: Float[np.ndarray, "3 3"], points: Float[np.ndarray, "n 2"]) ->
     """Maps points through a homography."""
     homogeneous = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
     return homogeneous[:, :2] / homogeneous[:, 2:]
-
-
-def inside(points: Float[np.ndarray, "n 2"], size: tuple[int, int]) -> Bool[np.ndarray, "n"]:
-    """Tells which points lie in a picture of `size` (w, h)."""
-    return np.all((points >= 0) & (points < np.asarray(size)), axis=1)

@@ -13,7 +13,7 @@ from data_prep.synthetic.lighting import light_sheet
 from data_prep.synthetic.scene import Pose, Scene, Stage, cast_shadow, plane_coordinates, rectangle_cover
 
 _SCREEN_ANGLES = (15.0, 75.0, 0.0)
-_DOT_GAIN = 0.45  # share of the tone that ink spreads evenly, so that dots keep only the rest of their contrast
+_DOT_GAIN = 0.3  # share of the tone that ink spreads evenly, so that dots keep only the rest of their contrast
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def make_print(
     """Prints a photograph; about every second sheet fills the frame, the rest show their edges."""
     height, width = photo.shape[:2]
     rectangle = (-width, -height, 2.0 * width, 2.0 * height)
-    if rng.random() < 0.7:
+    if rng.random() < 0.75:
         rectangle = cut(points, eye_px, rng)
     margin = float(rng.choice([0.0, rng.uniform(0.04, 0.2)])) * eye_px
     grip = draw_grip(rectangle, eye_px, rng) if rectangle[0] > 0 else None
@@ -69,8 +69,8 @@ def make_print(
 def cut(points: Float[np.ndarray, "5 2"], eye_px: float, rng: np.random.Generator) -> tuple[float, ...]:
     """Draws the visible part of a photograph (x0 y0 x1 y1): the whole face, with more or less around it."""
     x, y = points[:2].mean(axis=0)
-    left, right = rng.uniform(1.15, 2.2, 2) * eye_px
-    top, bottom = rng.uniform(1.1, 2.3) * eye_px, rng.uniform(1.75, 3.2) * eye_px
+    left, right = rng.uniform(1.1, 1.95, 2) * eye_px
+    top, bottom = rng.uniform(1.1, 1.8) * eye_px, rng.uniform(1.75, 2.5) * eye_px
     return float(x - left), float(y - top), float(x + right), float(y + bottom)
 
 
@@ -93,7 +93,9 @@ def ink(
     streaks = 0.4 * printer.grain * noise_field(rng, (shape[0], 1), (0.03 * eye_px, 1))
     uneven = 0.03 * noise_field(rng, shape, 2.5 * eye_px)
     dirt = (1 + grain + streaks + uneven)[..., None]
-    return np.clip((printer.black + (1 - printer.black) * wanted) * dirt, 0.01, 1.0) * np.float32(printer.paper)
+    return np.clip((printer.black + (1 - printer.black) * wanted) * dirt, 0.01, 1.0) * np.asarray(
+        printer.paper, np.float32
+    )
 
 
 def _halftone(tone: np.ndarray, pitch: float, angle: float, phase: np.ndarray) -> np.ndarray:
@@ -132,7 +134,7 @@ def show_print(sheet: Print, stage: Stage, pose: Pose) -> Scene:
         x0, y0, x1, y1 = sheet.rectangle
         inner = (x0 + sheet.margin, y0 + sheet.margin, x1 - sheet.margin, y1 - sheet.margin)
         picture = over(
-            np.broadcast_to(np.float32(sheet.paper), picture.shape),
+            np.broadcast_to(np.asarray(sheet.paper, np.float32), picture.shape),
             picture,
             rectangle_cover(x, y, inner, float(ramp), 0.0),
         )

@@ -47,7 +47,7 @@ def make_replay(
     """Shows a photograph on a display; phones show their rim more often than large screens."""
     height, width = photo.shape[:2]
     rectangle = (-width, -height, 2.0 * width, 2.0 * height)
-    if rng.random() < {"pc_screen": 0.4, "pad_screen": 0.65, "phone_screen": 0.8}[screen.instrument]:
+    if rng.random() < {"pc_screen": 0.5, "pad_screen": 0.7, "phone_screen": 0.85}[screen.instrument]:
         rectangle = cut(points, eye_px, rng)
     bezel = screen.bezel * float(rng.uniform(0.7, 1.2)) * eye_px
     x0, y0, x1, y1 = rectangle
@@ -82,7 +82,7 @@ def make_replay(
 def emit(photo: Float[np.ndarray, "h w 3"], screen: Screen) -> Float[np.ndarray, "h w 3"]:
     """Returns the mean light of each point of the display: its own gamma, black level and white."""
     signal = np.power(np.clip(photo, 0, 1), np.float32(screen.gamma / 2.2))
-    return (screen.black + (1 - screen.black) * signal) * np.float32(screen.white)
+    return (screen.black + (1 - screen.black) * signal) * np.asarray(screen.white, np.float32)
 
 
 def grid(
@@ -138,5 +138,5 @@ def _reflection(replay: Replay, stage: Stage) -> np.ndarray:
     x, y = np.linspace(-1, 1, width // 8)[None, :], np.linspace(-1, 1, height // 8)[:, None]
     for at_x, at_y, size, strength in replay.glare:
         spot = np.exp(-((((x - at_x) / size) ** 2 + ((y - at_y) / size) ** 2) ** 2))
-        mirror = mirror + (0.1 * strength * spot)[..., None] * (stage.light.key + stage.light.ambient)
+        mirror = mirror + (0.14 * strength * spot)[..., None] * (stage.light.key + stage.light.ambient)
     return cv2.resize(mirror.astype(np.float32), (width, height)) * stage.light.level

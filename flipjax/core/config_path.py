@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from flipjax.core.errors import ConfigError, suggest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -10,6 +12,9 @@ def resolve(argv: list[str]) -> list[str]:
     """Returns `argv` with the file of --config=FILE[:arg] made absolute where only the repository has it.
 
     The folder above a `configs` package joins the import path, so that config files find configs/common.py.
+
+    Raises:
+      ConfigError: the file is in neither place.
 
     Example:
       >>> resolve(["main", "--workdir=x"])
@@ -19,11 +24,21 @@ def resolve(argv: list[str]) -> list[str]:
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
         if name in ("--config", "-config") and equals:
-            word = f"--config={resolve_file(value)}"
+            word = f"--config={_existing(value)}"
         elif index and argv[index - 1] in ("--config", "-config"):
-            word = resolve_file(word)
+            word = _existing(word)
         resolved.append(word)
     return resolved
+
+
+def _existing(text: str) -> str:
+    found = resolve_file(text)
+    path = found.partition(":")[0]
+    if not Path(path).is_file():
+        files = sorted((REPOSITORY / "configs").glob("*.py"))
+        known = [f"configs/{file.name}" for file in files if file.stem not in ("__init__", "common")]
+        raise ConfigError(f"config file '{path}' does not exist; known: {', '.join(known)}{suggest(path, known)}")
+    return found
 
 
 def resolve_file(text: str) -> str:

@@ -18,7 +18,7 @@ import flipjax.methods
 from flipjax.core.errors import ConfigError, suggest
 from flipjax.core.method import Method, Tree
 from flipjax.core.schemas import ScoreTable
-from flipjax.data import pipeline, protocols, sampling
+from flipjax.data import pipeline, protocols, sampling, transforms
 from flipjax.data.source import Index, Records
 from flipjax.evaluation.score import score_rows
 from flipjax.experiment.workdir import Config
@@ -46,6 +46,7 @@ def method_of(config: Config) -> Method:
     _check("eval.selection", config.eval.selection, SELECTIONS)
     _check("data.lists", config.data.lists, LISTS)
     _check("data.sampling", config.data.sampling, SAMPLINGS)
+    _check("data.overflow", config.data.overflow, transforms.OVERFLOWS)
     _check("data.normalization", config.data.normalization, ("imagenet", "clip"))
     _check("train.compute_dtype", config.train.compute_dtype, ("float32", "bfloat16"))
     for key in ("steps", "accumulate", "checkpoint_every", "log_every"):

@@ -68,8 +68,7 @@ def train_and_report(config: Config, workdir: Path, *, overrides: dict[str, Any]
       FlipjaxError: anything a user can mend, before the first step wherever possible.
     """
     run = start(config, workdir)
-    if jax.process_index() == 0:
-        files.claim(workdir, files.as_json(config), overrides=overrides, config_file=config_file)
+    files.check_owner(workdir, files.as_json(config))
     metrics = files.read_metrics(workdir)
     if metrics is not None:
         logging.info("%s is finished; refreshing its report", workdir)
@@ -77,19 +76,37 @@ def train_and_report(config: Config, workdir: Path, *, overrides: dict[str, Any]
         return metrics
     checkpoints = open_checkpoints(workdir / "checkpoints")
     try:
-        train(run, checkpoints)
+        training = prepare(run, checkpoints)
+        if jax.process_index() == 0:  # only now, so that a mistake found above leaves the workdir free
+            files.claim(workdir, files.as_json(config), overrides=overrides, config_file=config_file)
+        if training is not None:
+            train(run, checkpoints, training)
         step = checkpoints.resolve("last" if config.eval.selection == "last" else "best")
         return evaluate_step(run, checkpoints, step)
     finally:
         checkpoints.close()
 
 
-def train(run: Run, checkpoints: Checkpoints) -> None:
-    """Trains from the newest checkpoint, or from the start, to the last update."""
+@dataclass(frozen=True)
+class Training:
+    """What is left to train: the state after `done` updates, and the stream of batches."""
+
+    done: int
+    total: int
+    state: TrainState
+    data: assemble.TrainData
+
+
+def prepare(run: Run, checkpoints: Checkpoints) -> Training | None:
+    """Returns the training from the newest checkpoint, or from the start, to the last update; None where nothing is left.
+
+    Raises:
+      ConfigError, WeightError, CheckpointError: batches, weights or checkpoint that cannot be made or read.
+    """
     config, latest = run.config, checkpoints.latest()
     total = sum(stage.steps for stage in run.method.stages)
     if latest is not None and latest >= total:
-        return
+        return None
     data = assemble.train_data(config, run.selection.train, run.method, run.mesh)
     if latest is None:
         state = assemble.initial_state(config, run.method, run.mesh)
@@ -97,11 +114,17 @@ def train(run: Run, checkpoints: Checkpoints) -> None:
     else:
         state = checkpoints.restore(latest, assemble.abstract_state(config, run.method, run.mesh, latest))
         logging.info("going on from step %d", latest)
-    _log_setup(run, state, data.batch_size)
+    return Training(latest or 0, total, state, data)
+
+
+def train(run: Run, checkpoints: Checkpoints, training: Training) -> None:
+    """Makes the updates that are left."""
+    config, data = run.config, training.data
+    _log_setup(run, training.state, data.batch_size)
     telemetry = open_telemetry(
         run.workdir if jax.process_index() == 0 else None,
-        start_step=latest or 0,
-        total_steps=total,
+        start_step=training.done,
+        total_steps=training.total,
         images_per_step=data.batch_size * config.train.accumulate,
         tensorboard=config.log.tensorboard,
     )
@@ -111,13 +134,13 @@ def train(run: Run, checkpoints: Checkpoints) -> None:
         checkpoint_every=config.train.checkpoint_every,
         log_every=config.train.log_every,
         evaluate_every=0 if config.eval.selection == "last" else config.eval.every,
-        total=total,
+        total=training.total,
     )
     hooks = Hooks(data.batches, lambda state: selection_value(run, state), data.sample_ids)
     try:
         fit(
             run.method,
-            state,
+            training.state,
             mesh=run.mesh,
             schedule=schedule,
             hooks=hooks,
@@ -131,7 +154,7 @@ def train(run: Run, checkpoints: Checkpoints) -> None:
 
 def _log_setup(run: Run, state: TrainState, batch_size: int) -> None:
     parts = ", ".join(f"{name} {len(index)}" for name, index in run.selection.targets.items())
-    count = parameter_overview.count_parameters(state.params)
+    count = int(parameter_overview.count_parameters(state.params))
     logging.info(
         "%s: %s parameters, %d training frames in batches of %d, %d source validation frames, targets %s, mesh %s",
         run.method.name, f"{count:,}", len(run.selection.train), batch_size, len(run.selection.source_val), parts,

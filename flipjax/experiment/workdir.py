@@ -17,7 +17,8 @@ Config = Any
 CONFIG_FILE, METRICS_FILE, DECISION_FILE, REPORT_FILE = "config.json", "metrics.json", "decision.json", "report.html"
 SOURCE_VAL_FILE = "source_val.csv"
 # A run may go on elsewhere: other data folder, other devices, other logging.
-FREE_KEYS = ("data.dir", "mesh.", "train.log_every", "overrides", "config_file")
+HISTORY = ("overrides", "config_file")  # how the config came about
+FREE_KEYS = ("data.dir", "mesh.", "train.log_every", *HISTORY)
 
 
 def as_json(config: Config) -> dict[str, Any]:
@@ -38,23 +39,27 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def claim(workdir: Path, config: dict[str, Any], *, overrides: dict[str, Any], config_file: str) -> None:
-    """Writes config.json, or checks that the one there is of the same run.
+def check_owner(workdir: Path, config: dict[str, Any]) -> None:
+    """Checks that the config.json of `workdir`, if there is one, is of the same run.
 
     Raises:
       ConfigError: the workdir belongs to a run whose config differs; the keys are named.
     """
-    path = workdir / CONFIG_FILE
-    if path.exists():
-        there, here = flat(load_config_dict(workdir)), flat(config)
-        keys = sorted(key for key in there.keys() | here.keys() if not key.startswith(FREE_KEYS))
-        differing = [key for key in keys if there.get(key) != here.get(key)]
-        if differing:
-            shown = ", ".join(f"{key} (there {there.get(key)!r}, now {here.get(key)!r})" for key in differing)
-            raise ConfigError(f"workdir '{workdir}' holds a run with another config: {shown}; choose another --workdir")
+    if not (workdir / CONFIG_FILE).exists():
         return
-    workdir.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**config, "overrides": overrides, "config_file": config_file})
+    there, here = flat(load_config_dict(workdir)), flat(config)
+    keys = sorted(key for key in there.keys() | here.keys() if not key.startswith(FREE_KEYS))
+    differing = [key for key in keys if there.get(key) != here.get(key)]
+    if differing:
+        shown = ", ".join(f"{key} (there {there.get(key)!r}, now {here.get(key)!r})" for key in differing)
+        raise ConfigError(f"workdir '{workdir}' holds a run with another config: {shown}; choose another --workdir")
+
+
+def claim(workdir: Path, config: dict[str, Any], *, overrides: dict[str, Any], config_file: str) -> None:
+    """Writes config.json, unless it is there; what it says can no longer be changed by a later command."""
+    path = workdir / CONFIG_FILE
+    if not path.exists():
+        write_json(path, {**config, "overrides": overrides, "config_file": config_file})
 
 
 def load_config_dict(workdir: Path) -> dict[str, Any]:
@@ -76,7 +81,8 @@ def load_config_dict(workdir: Path) -> dict[str, Any]:
 
 def load_config(workdir: Path) -> Config:
     """Returns the config that `workdir` was trained with."""
-    return ConfigDict(load_config_dict(workdir))
+    stored = load_config_dict(workdir)
+    return ConfigDict({key: value for key, value in stored.items() if key not in HISTORY})
 
 
 def read_metrics(workdir: Path) -> dict[str, Any] | None:

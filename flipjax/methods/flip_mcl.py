@@ -30,6 +30,8 @@ from flipjax.models.layers import network_input, run
 from flipjax.models.prompted_clip import class_vectors, cosine_logits, encode_prompts, trainable_rules
 from flipjax.prompts.flip import prompt_tokens
 
+VIEWS = ("with_replacement", "disjoint")
+
 
 @dataclass(frozen=True)
 class FlipMcl:
@@ -117,14 +119,21 @@ def make(config: Any) -> Method:
     """Builds FLIP-MCL from a config of configs/flip_mcl.py.
 
     Raises:
-      ConfigError: one prompt per class with gamma > 0, since two prompt views need two prompts.
+      ConfigError: an unknown rule of views, or one prompt per class with gamma > 0, since two views need two prompts.
     """
     method, text = config.method, config.text
+    if text.views not in VIEWS:
+        raise ConfigError(f"text.views '{text.views}' unknown; expected {' or '.join(VIEWS)}")
     if len(text.prompts) < 2 and method.gamma > 0:
         raise ConfigError("text.prompts holds one prompt but method.gamma > 0 needs two views; set method.gamma=0")
     tokens = prompt_tokens(tuple(text.prompts), text.spelling, used_rows_only=text.used_rows_only)
     size = ClipSize(**method.clip, vocab=tokens.vocab)
-    clip = Clip(size, dtype=jnp.dtype(config.train.compute_dtype), remat=config.train.remat)
+    clip = Clip(
+        size,
+        init_logit_scale=config.method.init_logit_scale,
+        dtype=jnp.dtype(config.train.compute_dtype),
+        remat=config.train.remat,
+    )
     flip = FlipMcl(
         clip=clip,
         projector=Projector(method.projector_hidden, method.projector_out),

@@ -14,12 +14,15 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from flipjax.core.errors import ConfigError
 from flipjax.core.method import Aux, Batch, Draws, Method, OptimizerSpec, Pretrained, Stage, Tree
 from flipjax.core.rng import per_slot, stream
 from flipjax.losses.classification import cross_entropy
 from flipjax.models.clip import ClipSize, ImageOutput, ImageTower, class_attention
 from flipjax.models.heads import DROPOUT_KEEP, UnitColumnHead, project_unit_columns
 from flipjax.models.layers import network_input, run
+
+FEATURES = ("unprojected", "projected")
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,13 @@ def project(params: Tree, step: Array) -> Tree:
 
 
 def make(config: Any) -> Method:
-    """Builds FLIP-V from a config of configs/flip_v.py."""
+    """Builds FLIP-V from a config of configs/flip_v.py.
+
+    Raises:
+      ConfigError: a feature that does not exist.
+    """
+    if config.method.feature not in FEATURES:
+        raise ConfigError(f"method.feature '{config.method.feature}' unknown; expected {' or '.join(FEATURES)}")
     flip = FlipV(
         size=ClipSize(**config.method.clip),
         projected=config.method.feature == "projected",

@@ -14,12 +14,19 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from flipjax.core.errors import ConfigError
 from flipjax.models.layers import LayerNorm, StackOutput, run_blocks
+
+UNTRAINED_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), OpenAI CLIP
 
 
 @dataclass(frozen=True)
 class ClipSize:
-    """Dimensions of both towers; the defaults are ViT-B/16. `vocab` counts the rows kept in the token table."""
+    """Dimensions of both towers; the defaults are ViT-B/16. `vocab` counts the rows kept in the token table.
+
+    Raises:
+      ConfigError: patches or heads that do not divide what they cut.
+    """
 
     image_size: int = 224
     patch: int = 16
@@ -32,6 +39,12 @@ class ClipSize:
     text_heads: int = 8
     context: int = 77
     vocab: int = 49408
+
+    def __post_init__(self) -> None:
+        for whole, part in (("image_size", "patch"), ("width", "heads"), ("text_width", "text_heads")):
+            size, divisor = getattr(self, whole), getattr(self, part)
+            if divisor < 1 or size % divisor:
+                raise ConfigError(f"{whole} {size} of CLIP does not divide by {part} {divisor}; change one of them")
 
     @property
     def grid(self) -> int:
@@ -135,17 +148,21 @@ class TextTower(nn.Module):
 
 
 class Clip(nn.Module):
-    """Both towers and the logit scale; `encode_image` and `encode_text` are the two entries."""
+    """Both towers and the logit scale; `encode_image` and `encode_text` are the two entries.
+
+    `init_logit_scale` is the natural logarithm of the factor in front of the cosines before training.
+    """
 
     size: ClipSize
+    init_logit_scale: float = UNTRAINED_LOGIT_SCALE
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
     def setup(self) -> None:
         self.image = ImageTower(self.size, dtype=self.dtype, remat=self.remat)
         self.text = TextTower(self.size, dtype=self.dtype, remat=self.remat)
-        # ln(1 / 0.07), the untrained value of OpenAI CLIP; a trained checkpoint holds about 4.6.
-        self.logit_scale = self.param("logit_scale", nn.initializers.constant(2.6592600), (), jnp.float32)
+        scale = nn.initializers.constant(self.init_logit_scale)
+        self.logit_scale = self.param("logit_scale", scale, (), jnp.float32)
 
     def __call__(
         self, images: Float[Array, "b h w 3"], ids: Int[Array, "k t"]

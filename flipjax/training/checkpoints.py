@@ -5,6 +5,7 @@ a killed or failed save leaves a temporary folder that is ignored and replaced.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from flipjax.core.errors import CheckpointError
@@ -19,7 +21,8 @@ from flipjax.core.method import Tree
 
 
 def _rank(metrics: dict[str, Any]) -> Any:
-    return -metrics["selection"], metrics["step"]
+    value = metrics["selection"]
+    return (-math.inf if value is None else -value), metrics["step"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Checkpoints:
         Raises:
           CheckpointError: this save or the one before it failed, such as on a full disk.
         """
-        metrics = None if selection is None else {"selection": float(selection), "step": step}
+        metrics = {"selection": selection, "step": step}
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), config=ocp.args.JsonSave(config))
         with self._explained(f"step {step} could not be saved"):
             self.manager.save(step, args=args, metrics=metrics)
@@ -51,8 +54,11 @@ class Checkpoints:
             self.manager.check_for_errors()
 
     def close(self) -> None:
-        """Finishes and lets go of the folder."""
-        self.manager.close()
+        """Finishes and lets go of the folder; a failed save, which `save` or `wait` reports, is only logged here."""
+        try:
+            self.manager.close()
+        except Exception as error:
+            logging.warning("%s: closed after a failed save (%s)", self.folder, type(error).__name__)
 
     def latest(self) -> int | None:
         """Returns the newest finished step, None before the first."""
@@ -77,7 +83,7 @@ class Checkpoints:
         found = self.latest() if name == "last" else self.best() if name == "best" else None
         if name == "best" and found is None:
             found = self.latest()
-        if found is None and name.isdigit():
+        if found is None and name.isdecimal():
             found = int(name)
         if found is None or found not in steps:
             there = ", ".join(map(str, steps)) or "none; train first"
@@ -96,7 +102,7 @@ class Checkpoints:
 
     def _measured(self) -> list[tuple[int, dict[str, Any]]]:
         pairs = [(step, self.manager.metrics(step)) for step in self.manager.all_steps()]
-        return [(step, metrics) for step, metrics in pairs if metrics]
+        return [(step, metrics) for step, metrics in pairs if metrics and metrics["selection"] is not None]
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -104,6 +110,7 @@ class Checkpoints:
             yield
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
+            self.manager.reload()  # forgets a step whose save has only begun
             raise CheckpointError(
                 f"checkpoint in '{self.folder}': {what} ({reason}); mend the cause, such as a full disk, and run the same "
                 f"command again: it goes on from step {self.latest() or 0}"
@@ -114,7 +121,10 @@ def open_checkpoints(folder: Path) -> Checkpoints:
     """Opens the checkpoints below `folder`, which is made if missing."""
     keep = AnyPreservationPolicy([LatestN(1), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)])
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+        best_fn=_rank,  # without it orbax writes no metrics, whatever the policy asks for
+        preservation_policy=keep,
+        enable_async_checkpointing=True,
+        cleanup_tmp_directories=True,
     )
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)

@@ -28,8 +28,8 @@ def make_mesh(data: int, model: int, devices: Sequence[Any] | None = None) -> Me
     """
     devices = jax.devices() if devices is None else devices
     count = len(devices)
-    data = count // model if data == -1 else data
-    if data * model != count:
+    data = count // max(model, 1) if data == -1 else data
+    if model < 1 or data * model != count:
         raise ConfigError(f"mesh.data={data} x mesh.model={model} does not fill {count} devices; use mesh.data=-1")
     axis_types = (AxisType.Auto, AxisType.Auto)  # Linen's layers assume it; JAX's own default is explicit axes
     return jax.make_mesh((data, model), ("data", "model"), axis_types=axis_types, devices=devices)

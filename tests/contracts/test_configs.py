@@ -13,8 +13,10 @@ from ml_collections import config_flags
 import configs
 import flipjax.methods
 from configs.common import PROFILES
+from flipjax.core.errors import ConfigError
 from flipjax.experiment.assemble import method_of
 from flipjax.experiment.workdir import as_json, flat
+from flipjax.training import optim
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LEDGER = REPOSITORY / "PARITY.md"
@@ -89,6 +91,22 @@ def test_an_unknown_key_or_a_wrong_type_is_an_error(name: str):
         config.train.steps = "many"
     parser = config_flags.config_flags._ConfigFileParser(name="config", lock_config=True)
     assert parser.parse(str(REPOSITORY / "configs" / f"{name}.py:tiny")).protocol == "syn_bcd_to_a"
+
+
+FREE_TEXT = ("protocol", "data.dir", "weights.clip")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_value_of_a_switch_is_an_error_that_names_the_key(name: str):
+    keys = flat(as_json(get_config(name, "tiny")))
+    switches = [key for key, value in keys.items() if isinstance(value, str) and key not in (*FREE_TEXT, "profile")]
+    if name == "flip_it":
+        switches.remove("text.views")  # FLIP-IT has no views; the section is FLIP's
+    for key in switches:
+        config = get_config(name, "tiny")
+        config.update_from_flattened_dict({key: "nonsense"})
+        with pytest.raises(ConfigError, match=f"{key} 'nonsense'"):
+            optim.build(method_of(config).stages[0])
 
 
 def ledger_rows() -> list[dict[str, str]]:

@@ -84,7 +84,7 @@ def test_other_instrument_is_known_to_be_outside_the_named_ones(folder: Path) ->
             r"'outdoors' unknown.*did you mean 'outdoor'\?",
         ),
         ("path,label,camera_quality\na.jpg,attack,good\n", "line 2: camera_quality 'good' unknown"),
-        ("path,label,domain\na.jpg,attack,../x\n", r"line 2: domain '\.\./x' cannot name a folder"),
+        ("path,label,domain\na.jpg,attack,../x\n", r"line 2: domain name '\.\./x' cannot be used"),
         ("path,label,video_id\na.jpg,attack,v\nb.png,bona_fide,v\n", "line 3: video_id 'v' has another label"),
         ('path,label\n"a.jpg,attack\n', "not a CSV file"),
     ],

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import plain_numpy as plain
 import pytest
-from golden_cases import assert_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 
 from flipjax.losses.consistency import view_consistency
 from flipjax.training.sharding import make_mesh
+from golden_cases import assert_within
 
 ROWS, WIDTH = 8, 4
 RNG = np.random.default_rng(0)

@@ -7,10 +7,10 @@ import plain_numpy as plain
 import pytest
 import tiny_methods as tiny
 from flax.traverse_util import flatten_dict
-from golden_cases import assert_within
 
 from flipjax.core.errors import ConfigError
 from flipjax.models.layers import CLIP_MEAN_STD, IMAGENET_MEAN_STD
+from golden_cases import assert_within
 
 ROWS = 5
 BATCH = {name: value for name, value in tiny.batch_of(ROWS).items() if name != "ssl_views"}

@@ -9,11 +9,11 @@ import numpy as np
 import plain_numpy as plain
 import pytest
 import tiny_methods as tiny
-from golden_cases import assert_within
 
 from flipjax.core.errors import ConfigError
 from flipjax.methods.flip_mcl import own_class_texts, prompt_views
 from flipjax.models.layers import IMAGENET_MEAN_STD
+from golden_cases import assert_within
 
 ROWS, DRAWN = 4, 20_000
 BATCH = tiny.batch_of(ROWS)

@@ -6,9 +6,9 @@ import numpy as np
 import plain_numpy as plain
 import pytest
 import tiny_methods as tiny
-from golden_cases import assert_within
 
 from flipjax.models.layers import CLIP_MEAN_STD, IMAGENET_MEAN_STD
+from golden_cases import assert_within
 
 ROWS = 5
 BATCH = {name: value for name, value in tiny.batch_of(ROWS).items() if name != "ssl_views"}

@@ -1,0 +1,99 @@
+"""Five updates of a tiny FLIP-MCL on any mesh: what tests/meshes compares.
+
+Also a program, one process of a run of several:
+
+    python tests/mesh_runs.py DATA OUT ADDRESS COUNT INDEX MODEL_AXIS BATCH_SIZE [BATCH_SIZE ...]
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from flax.traverse_util import flatten_dict
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from tiny_runs import shrink
+
+from configs.common import adam_l2
+from configs.flip_mcl import get_config
+from flipjax.experiment import assemble
+from flipjax.training.loop import Schedule, enter_stage
+from flipjax.training.sharding import make_mesh, put_batch, start_processes
+from flipjax.training.state import TrainState
+
+STEPS = 5
+LR = 1e-3
+
+
+def config_for(data: Path, batch_size: int) -> Any:
+    """Returns FLIP-MCL with FLIP's own optimizer at a rate that moves float32 parameters visibly in five updates."""
+    config = shrink(get_config("tiny"))
+    config.method.clip.heads = config.method.clip.text_heads = 4
+    config.data.dir = str(data)
+    config.train.steps, config.train.batch_size = STEPS, batch_size
+    config.optim = adam_l2()
+    config.optim.lr = LR
+    return config
+
+
+def first_state(data: Path, mesh: Mesh) -> TrainState:
+    """Returns the state that every run starts from; it does not depend on the batch size."""
+    config = config_for(data, 1)
+    return assemble.initial_state(config, assemble.method_of(config), mesh)
+
+
+def five_steps(data: Path, batch_size: int, mesh: Mesh, start: TrainState) -> dict[str, np.ndarray]:
+    """Returns `terms/<name>` [5], `moved/<path>` = (after - before) / lr, `gradient/<path>` = running size of the gradient,
+    and `statistics/<path>` of the batch norms.
+
+    Every process makes its own slice of the batches through the pipeline; the results are whole on each.
+    """
+    config = config_for(data, batch_size)
+    method = assemble.method_of(config)
+    stream = assemble.train_data(config, assemble.select(config).train, method, mesh)
+    before = gathered(start.params)
+    state = jax.tree.map(jnp.copy, start)  # the step donates it
+    schedule = Schedule(seed=0, accumulate=1, checkpoint_every=STEPS, log_every=1, evaluate_every=0, total=STEPS)
+    state, step = enter_stage(method, state, 0, restart=False, mesh=mesh, schedule=schedule)
+    terms: list[dict[str, float]] = []
+    for batch in stream.batches(0):
+        state, values = step(state, put_batch(batch, mesh))
+        terms.append({name: float(value) for name, value in values.items()})
+    after, squares = gathered(state.params), gathered(state.opt_state[1].nu)
+    return {
+        **{f"terms/{name}": np.array([row[name] for row in terms]) for name in terms[0]},
+        **{f"moved/{path}": (after[path] - before[path]) / LR for path in before},
+        **{f"gradient/{path}": np.sqrt(squares[path]) for path in before},
+        **{f"statistics/{path}": leaf for path, leaf in gathered(state.model_state).items()},
+    }
+
+
+def gathered(tree: Any) -> dict[str, np.ndarray]:
+    """Returns path -> whole array, from wherever its parts lie."""
+    whole = multihost_utils.process_allgather(tree, tiled=True) if jax.process_count() > 1 else tree
+    return {path: np.asarray(leaf, np.float64) for path, leaf in flatten_dict(whole, sep="/").items()}
+
+
+def main(words: Sequence[str]) -> None:
+    """Joins the other processes, runs every batch size, and writes OUT/<batch size>.npz from process 0."""
+    data, out, address = Path(words[0]), Path(words[1]), words[2]
+    count, index, model, *sizes = (int(word) for word in words[3:])
+    flags.FLAGS.mark_as_parsed()
+    jax.config.update("jax_default_matmul_precision", "highest")
+    jax.config.update("jax_disable_most_optimizations", True)
+    start_processes(address, count, index)
+    mesh = make_mesh(-1, model)
+    start = first_state(data, mesh)
+    for size in sizes:
+        found = five_steps(data, size, mesh, start)
+        if index == 0:
+            np.savez(out / f"{size}.npz", **found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
