@@ -19,11 +19,13 @@ SIZE = 16
 
 
 def config_of(name: str, **changes: Any) -> Any:
-    """Returns the shrunk config of a method; `changes` are dotted keys with __ for the dot."""
-    config = shrink(importlib.import_module(f"configs.{name}").get_config("tiny"))
+    """Returns the published config of a method at a tiny size; `changes` are dotted keys with __ for the dot."""
+    config = shrink(importlib.import_module(f"configs.{name}").get_config())
     config.method.clip.image_size = SIZE
-    config.optim = importlib.import_module("configs.common").adam_l2()
+    config.weights.clip = ""
     config.optim.lr = 1e-2
+    if "used_rows_only" in config.text:
+        config.text.used_rows_only = True
     for key, value in changes.items():
         *path, last = key.split("__")
         section = config

@@ -125,9 +125,6 @@ def draw_head(traits: Traits, rng: np.random.Generator, eye_px: float) -> Head:
     relief = (smooth + bumps * face) * np.maximum(face, 0.25) + 0.04 * strands * hair + frame
     gloss = 0.9 * face * (1 - front) + 0.25 * hair
     normals, occlusion = surface(relief * np.maximum(alpha, 0.05), eye_px)
-    landmarks = np.array(
-        [[-0.5, 0], [0.5, 0], [0, traits.nose], [-traits.mouth_half, traits.mouth], [traits.mouth_half, traits.mouth]]
-    )
     return Head(
         np.clip(albedo, 0.003, 0.95),
         alpha,
@@ -135,11 +132,16 @@ def draw_head(traits: Traits, rng: np.random.Generator, eye_px: float) -> Head:
         occlusion,
         gloss,
         smooth,
-        to_canvas(landmarks, eye_px),
+        to_canvas(_landmarks(traits), eye_px),
         eye_px,
         f"tone_{traits.tone + 1}",
         "procedural",
     )
+
+
+def _landmarks(traits: Traits) -> Float[np.ndarray, "5 2"]:
+    side = traits.mouth_half
+    return np.array([[-0.5, 0], [0.5, 0], [0, traits.nose], [-side, traits.mouth], [side, traits.mouth]])
 
 
 def surface(relief: Float[np.ndarray, "h w"], eye_px: float) -> tuple[np.ndarray, np.ndarray]:

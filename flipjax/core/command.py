@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -60,11 +61,16 @@ def _speak_plainly() -> None:
 
     handler = logging.get_absl_handler()
     handler.addFilter(is_wanted)
-    threading.excepthook = lambda failure: logging.warning(
-        "%s: %s", type(failure.exc_value).__name__, failure.exc_value
-    )
+    threading.excepthook = lambda failure: logging.warning("%s: %s", failure.exc_type.__name__, failure.exc_value)
+    sys.unraisablehook = _report_main_thread_only
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.set_verbosity(logging.INFO)
+
+
+def _report_main_thread_only(failure: Any) -> None:
+    """Drops the tracebacks that callbacks of native threads print by the hundred when a save fails; the save raises too."""
+    if threading.current_thread() is threading.main_thread():
+        sys.__unraisablehook__(failure)
 
 
 def _say_nothing_more() -> None:
