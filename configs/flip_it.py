@@ -15,9 +15,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """Returns the config of FLIP-IT; see configs/common.py for `arg`."""
     config = common.base()
     config.text = common.prompt_text()
-    config.method = ConfigDict(
-        {"name": "flip_it", "clip": common.BASE_CLIP, "init_logit_scale": common.UNTRAINED_LOGIT_SCALE}
-    )
+    config.method = ConfigDict({"name": "flip_it", "clip": common.BASE_CLIP})
     paper = {**common.FLIP_PROFILES["paper"], "text.spelling": "bona fide"}
     profiles = {**common.FLIP_PROFILES, "paper": paper}
-    return common.finish(config, arg, tiny={**common.FLIP_TINY, **common.TEXT_TINY}, profiles=profiles)
+    return common.finish(config, arg, tiny={**common.FLIP_TINY, "text.used_rows_only": True}, profiles=profiles)

@@ -19,7 +19,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
         {
             "name": "flip_mcl",
             "clip": common.BASE_CLIP,
-            "init_logit_scale": common.UNTRAINED_LOGIT_SCALE,
             "alpha": 1.0,  # L_ce
             "beta": 1.0,  # L_simCLR
             "gamma": 1.0,  # L_mse
@@ -32,7 +31,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     profiles = {**common.FLIP_PROFILES, "paper": paper}
     tiny = {
         **common.FLIP_TINY,
-        **common.TEXT_TINY,
+        "text.used_rows_only": True,
         "method.beta": 0.1,  # with weight 1 the contrastive term drowns the others while the towers are untrained
         "method.projector_hidden": 256,
         "method.projector_out": 64,

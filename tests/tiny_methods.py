@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 from tiny_runs import shrink
 
+import plain_numpy as plain
 from flipjax.core.method import Method
 from flipjax.training import optim
 from flipjax.training.state import TrainState, init_state

@@ -5,6 +5,7 @@ Exit code 0 is success, 1 an error a person can mend (printed as one line on sta
 
 import errno
 import logging as std_logging
+import os
 import re
 import sys
 import threading
@@ -61,10 +62,21 @@ def _speak_plainly() -> None:
 
     handler = logging.get_absl_handler()
     handler.addFilter(is_wanted)
-    threading.excepthook = lambda failure: logging.warning("%s: %s", failure.exc_type.__name__, failure.exc_value)
+    threading.excepthook = _end_with_thread
     sys.unraisablehook = _report_main_thread_only
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.set_verbosity(logging.INFO)
+
+
+def _end_with_thread(failure: Any) -> None:
+    """Ends the process when one of its threads met a full disk, since others would wait for that thread for ever."""
+    explained = _explained(failure.exc_value)
+    if explained is None:
+        logging.warning("%s: %s", failure.exc_type.__name__, failure.exc_value)
+        return
+    print_error(explained)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _report_main_thread_only(failure: Any) -> None:
@@ -76,10 +88,11 @@ def _report_main_thread_only(failure: Any) -> None:
 def _say_nothing_more() -> None:
     """Keeps background threads and exit handlers that fail for the same reason from burying the error line."""
     std_logging.disable()
+    threading.excepthook = lambda _: None
     sys.unraisablehook = lambda _: None
 
 
-def _explained(error: Exception) -> FlipjaxError | None:
+def _explained(error: BaseException) -> FlipjaxError | None:
     """Returns the error as one that a person can mend; None where it is a mistake of ours, which keeps its traceback."""
     chain: list[BaseException] = []
     link: BaseException | None = error

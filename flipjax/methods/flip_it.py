@@ -63,12 +63,7 @@ def make(config: Any) -> Method:
     """Builds FLIP-IT from a config of configs/flip_it.py."""
     tokens = prompt_tokens(tuple(config.text.prompts), config.text.spelling, used_rows_only=config.text.used_rows_only)
     size = ClipSize(**config.method.clip, vocab=tokens.vocab)
-    clip = Clip(
-        size,
-        init_logit_scale=config.method.init_logit_scale,
-        dtype=jnp.dtype(config.train.compute_dtype),
-        remat=config.train.remat,
-    )
+    clip = Clip(size, dtype=jnp.dtype(config.train.compute_dtype), remat=config.train.remat)
     flip = FlipIt(clip, tokens.ids, config.data.normalization)
     source = config.weights.clip
     return Method(

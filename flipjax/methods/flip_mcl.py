@@ -128,12 +128,7 @@ def make(config: Any) -> Method:
         raise ConfigError("text.prompts holds one prompt but method.gamma > 0 needs two views; set method.gamma=0")
     tokens = prompt_tokens(tuple(text.prompts), text.spelling, used_rows_only=text.used_rows_only)
     size = ClipSize(**method.clip, vocab=tokens.vocab)
-    clip = Clip(
-        size,
-        init_logit_scale=config.method.init_logit_scale,
-        dtype=jnp.dtype(config.train.compute_dtype),
-        remat=config.train.remat,
-    )
+    clip = Clip(size, dtype=jnp.dtype(config.train.compute_dtype), remat=config.train.remat)
     flip = FlipMcl(
         clip=clip,
         projector=Projector(method.projector_hidden, method.projector_out),

@@ -148,20 +148,16 @@ class TextTower(nn.Module):
 
 
 class Clip(nn.Module):
-    """Both towers and the logit scale; `encode_image` and `encode_text` are the two entries.
-
-    `init_logit_scale` is the natural logarithm of the factor in front of the cosines before training.
-    """
+    """Both towers and the logit scale; `encode_image` and `encode_text` are the two entries."""
 
     size: ClipSize
-    init_logit_scale: float = UNTRAINED_LOGIT_SCALE
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
     def setup(self) -> None:
         self.image = ImageTower(self.size, dtype=self.dtype, remat=self.remat)
         self.text = TextTower(self.size, dtype=self.dtype, remat=self.remat)
-        scale = nn.initializers.constant(self.init_logit_scale)
+        scale = nn.initializers.constant(UNTRAINED_LOGIT_SCALE)
         self.logit_scale = self.param("logit_scale", scale, (), jnp.float32)
 
     def __call__(

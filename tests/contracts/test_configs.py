@@ -93,6 +93,16 @@ def test_an_unknown_key_or_a_wrong_type_is_an_error(name: str):
     assert parser.parse(str(REPOSITORY / "configs" / f"{name}.py:tiny")).protocol == "syn_bcd_to_a"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_configs_share_nothing(name: str):
+    first, second = get_config(name, "tiny"), get_config(name, "tiny")
+    before = flat(as_json(second))
+    for key, value in before.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            first.update_from_flattened_dict({key: type(value)(value + 1)})
+    assert flat(as_json(second)) == before == flat(as_json(get_config(name, "tiny")))
+
+
 FREE_TEXT = ("protocol", "data.dir", "weights.clip")
 
 

@@ -3,7 +3,6 @@
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -26,14 +25,6 @@ from golden_cases import assert_within
 METHODS = [module.name for module in pkgutil.iter_modules(flipjax.methods.__path__)]
 ALWAYS = ("image", "is_bona_fide", "mask")
 REAL, PADDED = 6, 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Halves the compile time, most of what these tests cost; the numbers differ in the last digits only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def small_config(name: str) -> Any:

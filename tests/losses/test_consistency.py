@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 
+import plain_numpy as plain
 from flipjax.losses.consistency import view_consistency
 from flipjax.training.sharding import make_mesh
 from golden_cases import assert_within

@@ -14,7 +14,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -32,14 +32,6 @@ SIZES = (18, 12, 30)
 WITHOUT_GRADIENT = re.compile(r"(^|/)(attn/key|projector/fc1|projector/fc2)/bias$")
 Found = dict[str, np.ndarray]
 TESTS = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Halves the compile time, most of what these tests cost."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +62,7 @@ def run_processes(data: Path, out: Path, sizes: tuple[int, ...], model: int) -> 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    flags = "--xla_force_host_platform_device_count=4"
+    flags = re.sub(r"(device_count)=8", r"\1=4", os.environ["XLA_FLAGS"])
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
     program = [sys.executable, str(TESTS / "mesh_runs.py"), str(data), str(out), address, "2"]
     logs = [out / f"{index}.log" for index in range(2)]

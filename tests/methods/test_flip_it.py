@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
-import tiny_methods as tiny
 from flax.traverse_util import flatten_dict
 
+import plain_numpy as plain
+import tiny_methods as tiny
 from flipjax.core.errors import ConfigError
 from flipjax.models.layers import CLIP_MEAN_STD, IMAGENET_MEAN_STD
 from golden_cases import assert_within

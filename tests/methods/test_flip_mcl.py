@@ -6,10 +6,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
-import tiny_methods as tiny
 
+import plain_numpy as plain
+import tiny_methods as tiny
 from flipjax.core.errors import ConfigError
 from flipjax.methods.flip_mcl import own_class_texts, prompt_views
 from flipjax.models.layers import IMAGENET_MEAN_STD

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
-import tiny_methods as tiny
 
+import plain_numpy as plain
+import tiny_methods as tiny
 from flipjax.models.layers import CLIP_MEAN_STD, IMAGENET_MEAN_STD
 from golden_cases import assert_within
 

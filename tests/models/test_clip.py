@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
 
+import plain_numpy as plain
 from flipjax.models.clip import Clip, ClipSize, ImageOutput, ImageTower, PatchEmbed, TextTower, class_attention
 from flipjax.models.layers import Block, LayerNorm
 from golden_cases import assert_within

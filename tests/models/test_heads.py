@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
 
+import plain_numpy as plain
 from flipjax.models.heads import Projector, UnitColumnHead, project_unit_columns
 from golden_cases import assert_within
 

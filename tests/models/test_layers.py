@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
 
+import plain_numpy as plain
 from flipjax.models.layers import (
     CLIP_MEAN_STD,
     IMAGENET_MEAN_STD,

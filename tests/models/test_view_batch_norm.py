@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_numpy as plain
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+import plain_numpy as plain
 from flipjax.models.layers import ViewBatchNorm
 from flipjax.training.sharding import make_mesh
 from golden_cases import assert_within

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-import toy_method as toy
 
+import toy_method as toy
 from flipjax.core.errors import CheckpointError, TrainingError
 from flipjax.core.method import Method, OptimizerSpec, Stage
 from flipjax.training import optim

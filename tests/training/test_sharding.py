@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny_methods as tiny
 from jax.sharding import AxisType, PartitionSpec
 
+import tiny_methods as tiny
 from flipjax.core.errors import ConfigError
 from flipjax.training import optim, sharding
 from flipjax.training.sharding import make_mesh, put_batch, tree_shardings

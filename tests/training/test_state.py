@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toy_method as toy
 
+import toy_method as toy
 from flipjax.core.errors import ConfigError
 from flipjax.core.method import Stage
 from flipjax.training import optim

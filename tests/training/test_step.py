@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import toy_method as toy
 
+import toy_method as toy
 from flipjax.core.errors import ConfigError
 from flipjax.core.method import Method
 from flipjax.training import optim
