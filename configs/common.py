@@ -167,11 +167,11 @@ FLIP_TINY: dict[str, Any] = {
     "method.clip": ConfigDict(TINY_CLIP),
     "weights.clip": "",
     "optim": adamw_one_cycle(1e-3, 0.05),
-    "train.steps": 150,
+    "train.steps": 240,
     "train.batch_size": 24,
-    "train.checkpoint_every": 50,
-    "train.log_every": 10,
-    "eval.every": 50,
+    "train.checkpoint_every": 60,
+    "train.log_every": 20,
+    "eval.every": 60,
 }
 # Rows of PARITY.md: profile -> switch -> value.
 FLIP_PROFILES: dict[str, dict[str, Any]] = {

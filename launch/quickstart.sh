@@ -7,7 +7,7 @@ set -euo pipefail
 ensure_env prep
 cd "$REPO"
 python -m data_prep.synthetic --out=runs/data/synthetic
-python launch/sweep.py --sweep=configs/sweeps/quickstart.py --out=runs/quickstart
+python launch/sweep.py --sweep=configs/sweeps/quickstart.py --out=runs/quickstart --jobs=2
 echo
 echo "metrics: $REPO/runs/quickstart/metrics.json"
 echo "report:  $REPO/runs/quickstart/report.html (open it in a browser)"

@@ -97,13 +97,13 @@ SITES: tuple[Site, ...] = (
             Camera("a_webcam", 0, 0.85, psf=0.5, bayer=False, full_well=8800, denoise=0.25, sharpen=0.9, jpeg=78),
         ),
         (
-            Printer("a_lab_photo", "photo", 0.0, 0.12, 1.15, 0.03, 0.96, (0.86, 0.85, 0.82), 0.5),
+            Printer("a_lab_photo", "photo", 0.0, 0.2, 1.15, 0.03, 0.96, (0.86, 0.85, 0.82), 0.5),
             Printer("a_laser", "a4_paper", 0.084, 0.03, 1.1, 0.05, 0.87, (0.84, 0.85, 0.88), 0.05),
             Printer("a_offset", "poster", 0.119, 0.02, 1.05, 0.05, 0.93, (0.83, 0.82, 0.78), 0.25),
         ),
         (
             Screen("a_monitor", "pc_screen", 0.076, "stripe", 0.9, 2.3, 0.006, (0.95, 1.0, 1.06), 0.03, 0.25, 0.06),
-            Screen("a_tablet", "pad_screen", 0.061, "stripe", 0.9, 2.2, 0.004, (0.98, 1.0, 1.02), 0.06, 0.3),
+            Screen("a_tablet", "pad_screen", 0.07, "stripe", 0.9, 2.2, 0.004, (0.98, 1.0, 1.02), 0.06, 0.3),
             Screen("a_handset", "phone_screen", 0.051, "pentile", 0.9, 2.2, 0.001, (0.97, 1.0, 1.06), 0.06, 0.1),
         ),
         ((206, 202, 194), (176, 186, 190), (222, 214, 200)),
@@ -118,13 +118,13 @@ SITES: tuple[Site, ...] = (
             Camera("b_phone", 1, 1.0, psf=0.42, full_well=20000, saturation=1.25, sharpen=0.8, denoise=0.3, jpeg=88),
         ),
         (
-            Printer("b_inkjet_photo", "photo", 0.0, 0.12, 1.1, 0.02, 1.02, (0.88, 0.87, 0.86), 0.4),
+            Printer("b_inkjet_photo", "photo", 0.0, 0.2, 1.1, 0.02, 1.02, (0.88, 0.87, 0.86), 0.4),
             Printer("b_inkjet_plain", "a4_paper", 0.068, 0.07, 0.95, 0.08, 0.81, (0.8, 0.81, 0.83), 0.0),
             Printer("b_plotter", "poster", 0.101, 0.05, 1.1, 0.04, 0.96, (0.86, 0.86, 0.85), 0.1),
         ),
         (
             Screen("b_office", "pc_screen", 0.084, "stripe", 0.9, 2.2, 0.009, (1.03, 1.0, 0.97), 0.02, 0.2, 0.1),
-            Screen("b_slate", "pad_screen", 0.066, "stripe", 0.9, 2.4, 0.005, (0.96, 1.0, 1.05), 0.07, 0.25),
+            Screen("b_slate", "pad_screen", 0.076, "stripe", 0.9, 2.4, 0.005, (0.96, 1.0, 1.05), 0.07, 0.25),
             Screen("b_mobile", "phone_screen", 0.055, "stripe", 0.9, 2.1, 0.004, (1.0, 1.0, 1.04), 0.07, 0.12),
         ),
         ((150, 136, 116), (196, 178, 150), (120, 130, 122)),
@@ -139,13 +139,13 @@ SITES: tuple[Site, ...] = (
             Camera("c_slr", 2, 1.1, psf=0.38, full_well=64000, read_noise=4, contrast=0.3, sharpen=0.4, jpeg=95),
         ),
         (
-            Printer("c_kiosk_photo", "photo", 0.0, 0.12, 1.25, 0.04, 0.93, (0.85, 0.84, 0.8), 0.6),
+            Printer("c_kiosk_photo", "photo", 0.0, 0.2, 1.25, 0.04, 0.93, (0.85, 0.84, 0.8), 0.6),
             Printer("c_copier", "a4_paper", 0.095, 0.03, 1.2, 0.04, 0.9, (0.82, 0.83, 0.84), 0.1),
             Printer("c_banner", "poster", 0.128, 0.03, 1.0, 0.06, 0.9, (0.84, 0.84, 0.86), 0.3),
         ),
         (
             Screen("c_gaming", "pc_screen", 0.069, "stripe", 0.9, 2.2, 0.004, (0.94, 1.0, 1.07), 0.02, 0.3, 0.04),
-            Screen("c_reader", "pad_screen", 0.062, "stripe", 0.9, 2.2, 0.008, (1.01, 1.0, 0.99), 0.05, 0.35),
+            Screen("c_reader", "pad_screen", 0.071, "stripe", 0.9, 2.2, 0.008, (1.01, 1.0, 0.99), 0.05, 0.35),
             Screen("c_oled", "phone_screen", 0.054, "pentile", 0.9, 2.25, 0.0005, (0.98, 1.0, 1.05), 0.05, 0.08),
         ),
         ((168, 180, 196), (190, 194, 186), (214, 208, 204)),
@@ -156,17 +156,17 @@ SITES: tuple[Site, ...] = (
     Site(
         "syn_d",
         (
-            Camera("d_door", 0, 0.9, psf=0.5, full_well=10000, contrast=0.15, saturation=0.95, denoise=0.2, jpeg=82),
+            Camera("d_door", 0, 0.9, psf=0.5, full_well=10000, contrast=0.25, saturation=0.95, denoise=0.1, jpeg=85),
             Camera("d_phone", 1, 1.0, psf=0.42, full_well=24000, tint=(0.97, 1.04), sharpen=0.6, jpeg=90),
         ),
         (
-            Printer("d_mini_photo", "photo", 0.0, 0.12, 1.2, 0.05, 0.9, (0.83, 0.83, 0.83), 0.45),
+            Printer("d_mini_photo", "photo", 0.0, 0.2, 1.2, 0.05, 0.9, (0.83, 0.83, 0.83), 0.45),
             Printer("d_led", "a4_paper", 0.076, 0.05, 1.05, 0.06, 0.84, (0.85, 0.84, 0.8), 0.05),
             Printer("d_screenprint", "poster", 0.111, 0.04, 1.15, 0.03, 0.99, (0.86, 0.85, 0.82), 0.15),
         ),
         (
             Screen("d_tv", "pc_screen", 0.089, "stripe", 0.9, 2.4, 0.007, (0.97, 1.0, 1.06), 0.04, 0.25, 0.08),
-            Screen("d_pad", "pad_screen", 0.068, "pentile", 0.9, 2.2, 0.003, (0.99, 1.0, 1.03), 0.05, 0.3),
+            Screen("d_pad", "pad_screen", 0.078, "pentile", 0.9, 2.2, 0.003, (0.99, 1.0, 1.03), 0.05, 0.3),
             Screen("d_cheap", "phone_screen", 0.058, "stripe", 0.9, 2.0, 0.01, (0.96, 1.0, 1.07), 0.08, 0.15),
         ),
         ((132, 140, 150), (186, 176, 160), (98, 92, 96)),
