@@ -167,11 +167,11 @@ FLIP_TINY: dict[str, Any] = {
     "method.clip": ConfigDict(TINY_CLIP),
     "weights.clip": "",
     "optim": adamw_one_cycle(1e-3, 0.05),
-    "train.steps": 240,
+    "train.steps": 120,
     "train.batch_size": 24,
-    "train.checkpoint_every": 60,
+    "train.checkpoint_every": 40,
     "train.log_every": 20,
-    "eval.every": 60,
+    "eval.every": 40,
 }
 # Rows of PARITY.md: profile -> switch -> value.
 FLIP_PROFILES: dict[str, dict[str, Any]] = {

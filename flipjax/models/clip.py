@@ -12,7 +12,7 @@ import flax.struct
 import jax.numpy as jnp
 from einops import rearrange
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from flipjax.core.errors import ConfigError
 from flipjax.models.layers import LayerNorm, StackOutput, run_blocks
@@ -103,6 +103,12 @@ class ImageTower(nn.Module):
         )
 
 
+def texture_filters(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "p q c d"]:
+    """Initialises patch filters without a constant part, so that brightness does not drown texture from the start."""
+    filters = nn.initializers.lecun_normal()(key, shape, dtype)
+    return 3.0 * (filters - jnp.mean(filters, axis=(0, 1), keepdims=True))
+
+
 class PatchEmbed(nn.Module):
     """Convolution with stride = kernel = patch and no bias, as one matrix product; kernel [patch patch 3 width]."""
 
@@ -113,7 +119,7 @@ class PatchEmbed(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b p d"]:
         shape = (self.patch, self.patch, 3, self.width)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
+        kernel = self.param("kernel", texture_filters, shape, jnp.float32)
         rows = rearrange(images, "b (gh p) (gw q) c -> b (gh gw) (p q c)", p=self.patch, q=self.patch)
         flat = kernel.reshape(-1, self.width).astype(self.dtype)
         return jnp.dot(rows.astype(self.dtype), flat, preferred_element_type=jnp.float32)

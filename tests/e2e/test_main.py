@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,10 +92,9 @@ def test_command_works_from_any_folder_and_says_where_results_are(commands: "Com
 
 
 def test_selection_on_the_target_is_said(commands: "Commands", tmp_path: Path):
-    """Also: profile=released, whose batches must divide by class and source, and another method."""
-    words = [*commands.train_words(tmp_path / "run", eval__every=5), "--config.train.steps=10"]
-    words[2] = "--config=configs/flip_it.py:tiny,profile=released"
-    done = commands.run(*[word for word in words if "projector" not in word])
+    words = commands.train_words(tmp_path / "run")
+    words[2] += ",profile=released"
+    done = commands.run(*words)
     assert done.returncode == 0, done.stderr[-2000:]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "selected on the target test sets: every number here is optimistic" in page
@@ -198,3 +198,23 @@ def test_help_lists_the_flags(commands: "Commands"):
     for module in ("flipjax.main", "flipjax.evaluate", "flipjax.predict", "flipjax.report"):
         done: subprocess.CompletedProcess[str] = commands.run("-m", module, "--help")
         assert "--workdir" in done.stdout or "--scores" in done.stdout, done.stderr[-500:]
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_report_as_one(commands: "Commands", finished: "Finished", tmp_path: Path):
+    """Losses agree as in tests/meshes at first; later ones may drift, as rounding feeds back through forty updates."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    words = [*commands.train_words(tmp_path / "run"), f"--coordinator={address}", "--num_processes=2"]
+    processes = [commands.start([*words, f"--process_id={index}"]) for index in range(2)]
+    said = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said[0][1][-1500:] + said[1][1][-1500:]
+    rows = [
+        [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+        for folder in (tmp_path / "run", finished.workdir)
+    ]
+    assert [row["step"] for row in rows[0]] == list(range(1, 41))
+    assert rows[0][1]["loss"] == pytest.approx(rows[1][1]["loss"], rel=1e-4)
+    assert_scores(tmp_path / "run" / "scores" / "syn_a.csv", "syn_a", 20)
+    assert_metrics(load(tmp_path / "run" / "metrics.json"), {"syn_a"}, {"test_eer", "source_val"})

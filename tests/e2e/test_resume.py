@@ -80,7 +80,12 @@ def test_killed_run_ends_as_an_uninterrupted_one(commands: "Commands", finished:
     step = random.Random().randint(6, STEPS - 5)
     workdir = tmp_path / "killed"
     process = commands.start(commands.train_words(workdir))
-    assert kill_when(process, lambda: count_lines(workdir / "train.jsonl") >= step), "it ended before it was killed"
+
+    def is_time() -> bool:
+        has_checkpoint = any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
+        return has_checkpoint and count_lines(workdir / "train.jsonl") >= step
+
+    assert kill_when(process, is_time), "it ended before it was killed"
     assert not (workdir / "metrics.json").exists()
     done = commands.train(workdir)
     assert "going on from step" in done.stderr, f"killed at step {step}: {done.stderr[-2000:]}"
