@@ -167,11 +167,11 @@ FLIP_TINY: dict[str, Any] = {
     "method.clip": ConfigDict(TINY_CLIP),
     "weights.clip": "",
     "optim": adamw_one_cycle(1e-3, 0.05),
-    "train.steps": 120,
+    "train.steps": 80,
     "train.batch_size": 24,
     "train.checkpoint_every": 40,
     "train.log_every": 20,
-    "eval.every": 40,
+    "eval.every": 20,
 }
 # Rows of PARITY.md: profile -> switch -> value.
 FLIP_PROFILES: dict[str, dict[str, Any]] = {
