@@ -114,7 +114,9 @@ SITES: tuple[Site, ...] = (
     Site(
         "syn_b",
         (
-            Camera("b_laptop", 1, 0.95, psf=0.5, bayer=False, full_well=16000, tint=(1.04, 0.97), contrast=0.2, jpeg=84),
+            Camera(
+                "b_laptop", 1, 0.95, psf=0.5, bayer=False, full_well=16000, tint=(1.04, 0.97), contrast=0.2, jpeg=84
+            ),
             Camera("b_phone", 1, 1.0, psf=0.42, full_well=20000, saturation=1.25, sharpen=0.8, denoise=0.3, jpeg=88),
         ),
         (

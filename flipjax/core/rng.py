@@ -28,7 +28,7 @@ def host_stream(name: str, *numbers: int) -> np.random.Generator:
     """Returns a NumPy generator for (name, numbers), such as ("augment", seed, step, slot).
 
     Example:
-      >>> host_stream("a", 1, 2).integers(100) == host_stream("a", 1, 2).integers(100)
+      >>> host_stream("a", 1, 2).random() == host_stream("a", 1, 2).random()
       True
     """
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((_tag(name), *numbers))))
