@@ -8,5 +8,5 @@ cd "$REPO"
 export JAX_PLATFORMS="${JAX_PLATFORMS:-cpu}"
 if [ "$#" -eq 0 ]; then set -- -m "not slow"; fi
 mkdir -p runs
-python -m pytest -n "${TEST_WORKERS:-2}" --durations=15 --junitxml=runs/tests.xml "$@"
+python -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile --durations=15 --junitxml=runs/tests.xml "$@"
 echo "results: $REPO/runs/tests.xml"
