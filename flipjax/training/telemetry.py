@@ -55,7 +55,7 @@ def clock(seconds: float) -> str:
     """Returns h:mm:ss, or m:ss below an hour.
 
     Example:
-      >>> clock(75.4), clock(3661)
+      >>> clock(75.4), clock(3661.0)
       ('1:15', '1:01:01')
     """
     minutes, second = divmod(round(seconds), 60)
