@@ -8,7 +8,6 @@ os.environ["XLA_FLAGS"] = (
     " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax
 import pytest

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from flipjax.core.schemas import ScoreTable
@@ -28,8 +29,6 @@ def save_explanations(run: "Run", state: TrainState, tables: dict[str, ScoreTabl
     """Writes explain/<target>/<number>_<class>_<score>.png, where the method can explain itself."""
     if run.method.explain is None or not run.config.log.pictures:
         return
-    import jax
-
     explain = jax.jit(run.method.explain)
     prepared = run.scorer.prepare(state.params, state.frozen, state.model_state)
     size = run.config.method.clip.image_size
