@@ -12,6 +12,8 @@ from typing import Any
 import flax.struct
 import jax
 
+from flipjax.core.schemas import Question
+
 Tree = Any
 Batch = Mapping[str, jax.Array]
 Draws = Mapping[str, jax.Array]
@@ -59,16 +61,32 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Foreign weights for one subtree of the parameters.
+    """Foreign weights for one subtree ('/' joins names) of the parameters, or of the frozen weights.
 
-    `tables` names modules of flipjax/weights that can fill it, `source` is a file, folder or `hf:owner/name`;
-    every leaf under `subtree` must be filled. `token_rows` selects the vocabulary rows to keep (None: all).
+    `tables` names modules of flipjax/weights that can fill it, `source` is a file, folder or `hf:owner/name`; leaves that
+    the format has no names for keep their fresh values. `token_rows` selects the vocabulary rows to keep (None: all).
+    `finish` is applied to the loaded subtree of NumPy arrays, such as a cast or a simulated quantisation.
     """
 
     subtree: str
     source: str
     tables: tuple[str, ...]
     token_rows: tuple[int, ...] | None = None
+    is_frozen: bool = False
+    finish: Callable[[Tree], Tree] | None = None
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How a method answers questions about a face.
+
+    prepare(params, frozen, model_state) -> what answering needs.
+    answer(prepared, batch) -> question name -> probability of each option [b options].
+    """
+
+    questions: tuple[Question, ...]
+    prepare: Callable[[Tree, Tree, Tree], Tree]
+    answer: Callable[[Tree, Batch], dict[str, jax.Array]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,9 @@ class Method:
     loss(params, frozen, model_state, batch, draws) -> (scalar, Aux).
     prepare(params, frozen, model_state) -> what scoring needs and nothing else (prompt features are computed here, once).
     score(prepared, batch) -> P(bona fide) float32 [b].
-    explain(prepared, batch) -> named arrays for pictures, such as `attention` [b gh gw]; optional.
+    explain(prepared, batch) -> heat maps [b gh gw] in [0, 1] by name, the most telling first (`attention`: where the
+    class token looks; `cue_map`: 1 = attack); optional.
+    answering: optional, the questions that the method answers.
     project(params, step) -> params; optional, idempotent, applied once at the start and after every update.
     """
 
@@ -93,5 +113,6 @@ class Method:
     score: Callable[[Tree, Batch], jax.Array]
     stages: tuple[Stage, ...]
     explain: Callable[[Tree, Batch], dict[str, jax.Array]] | None = None
+    answering: Answering | None = None
     project: Callable[[Tree, jax.Array], Tree] | None = None
     pretrained: tuple[Pretrained, ...] = ()

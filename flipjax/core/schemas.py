@@ -49,6 +49,21 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A multiple-choice question about a face.
+
+    `branch` is "content" or "style" (InstructFLIP section 3.1); `field` is the record column whose value is the index of the
+    right option (-1: unknown); `text` is what the model reads, options included; an answer is one string of `options`.
+    """
+
+    name: str
+    branch: str
+    field: str
+    text: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ScoreTable:
     """One row per frame; `score` is P(bona fide) in [0, 1]; ids and types are NumPy object arrays of str."""
 
