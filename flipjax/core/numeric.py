@@ -12,5 +12,5 @@ def unit(x: Float[Array, "*s d"], eps: float = 1e-12) -> Float[Array, "*s d"]:
 
 
 def masked_mean(values: Float[Array, "b"], mask: Bool[Array, "b"]) -> Float[Array, ""]:
-    """Returns the mean over real rows; padding counts for nothing."""
-    return jnp.sum(jnp.where(mask, values, 0.0)) / jnp.sum(mask)
+    """Returns the mean over real rows; padding counts for nothing, and no real row at all gives 0."""
+    return jnp.sum(jnp.where(mask, values, 0.0)) / jnp.maximum(jnp.sum(mask), 1)

@@ -15,6 +15,8 @@ MAX_OPACITY = 0.6
 def overlay(image: UInt8[np.ndarray, "h w 3"], heat: Float[np.ndarray, "gh gw"]) -> UInt8[np.ndarray, "h w 3"]:
     """Returns the crop with `heat` laid over it in the turbo colour map; hotter is more opaque, 0 shows the crop alone.
 
+    The scale is fixed, so that the same value has the same colour in every picture, whatever else a map holds.
+
     Args:
       image: RGB crop.
       heat: one value per patch in [0, 1], enlarged bilinearly; values outside are clipped, NaN counts as 0.

@@ -17,7 +17,7 @@ from flipjax.core import labels
 from flipjax.core.errors import ConfigError, suggest
 from flipjax.core.rng import host_stream
 from flipjax.data import transforms
-from flipjax.data.sampling import Sampler
+from flipjax.data.sampling import Sampler, VirtualEpoch
 from flipjax.data.source import Records
 
 Batch = dict[str, np.ndarray]
@@ -46,7 +46,9 @@ def train_batches(
     steps: int,
     inputs: tuple[str, ...],
     image_size: int,
+    augment: str,
     overflow: str = "clip",
+    epoch: VirtualEpoch | None = None,
     threads: int = 2,
     process_index: int = 0,
     process_count: int = 1,
@@ -64,29 +66,28 @@ def train_batches(
       seed: of the augmentation; the order of rows has its own in `sampler`.
       inputs: batch fields that the method needs.
       image_size: side of the views in pixels.
+      augment: "flip" or "instruct_flip", see `transforms.TrainViews`.
       overflow: "clip" or "wrap", see `transforms.SaturationJitter`.
+      epoch: says which slots stay empty, as padding does; None fills them all.
       threads: read threads; 0 reads in the caller's.
 
     Raises:
-      ConfigError: an input that does not exist, or a padded batch that the processes cannot share.
+      ConfigError: an input or augmentation that does not exist, or a padded batch that the processes cannot share.
       ImageError: while iterating, a damaged record; the sample is named.
     """
     columns = _columns(records, inputs)
     share = _share(sampler.batch_size, pad_to or process_count, process_index, process_count)
-    jitter = transforms.SaturationJitter(overflow)
     ssl = SSL_VIEWS in inputs
+    views = transforms.TrainViews(image_size, augment, overflow, ssl)
+    shapes = {"image": (image_size, image_size, 3), **({SSL_VIEWS: (2, image_size, image_size, 3)} if ssl else {})}
 
     def element(number: int) -> Sample:
         step, slot = start_step + number // share.count, share.start + number % share.count
-        if slot >= share.real:
-            shapes = {"image": (image_size, image_size, 3)} | (
-                {SSL_VIEWS: (2, image_size, image_size, 3)} if ssl else {}
-            )
+        if slot >= share.real or (epoch is not None and not epoch.has(step, slot)):
             return _padding(shapes, columns)
         row = sampler.row(step, slot)
-        rng = host_stream("augment", seed, step, slot)
-        views = transforms.train_views(records.image(row), rng, size=image_size, ssl=ssl, overflow=jitter.overflow)
-        return {**views, **_labels(row, columns), "mask": np.bool_(True)}
+        image = views(records.image(row), host_stream("augment", seed, step, slot))
+        return {**image, **_labels(row, columns), "mask": np.bool_(True)}
 
     return _threaded(element, count=steps * share.count, batch_size=share.count, threads=threads)
 
@@ -97,6 +98,7 @@ def eval_batches(
     *,
     batch_size: int,
     image_size: int,
+    augment: str,
     inputs: tuple[str, ...] = (),
     threads: int = 2,
     process_index: int = 0,
@@ -108,19 +110,24 @@ def eval_batches(
     without augmentation, plus `row` int64 [b], the index row (-1 for padding).
 
     Raises:
-      ConfigError: an input that does not exist, or a batch size that the processes cannot share.
+      ConfigError: an input or augmentation that does not exist, or a batch size that the processes cannot share.
       ImageError: while iterating, a damaged record; the sample is named.
     """
     columns = _columns(records, inputs)
     share = _share(batch_size, 1, process_index, process_count)
+    view = transforms.EvalView(image_size, augment)
 
     def element(number: int) -> Sample:
         place = number // share.count * batch_size + share.start + number % share.count
         if place >= len(rows):
             return {**_padding({"image": (image_size, image_size, 3)}, columns), "row": np.int64(PADDING_ROW)}
         row = int(rows[place])
-        image = transforms.eval_view(records.image(row), size=image_size)
-        return {"image": image, **_labels(row, columns), "mask": np.bool_(True), "row": np.int64(row)}
+        return {
+            "image": view(records.image(row)),
+            **_labels(row, columns),
+            "mask": np.bool_(True),
+            "row": np.int64(row),
+        }
 
     batches = -(-len(rows) // batch_size)
     return _threaded(element, count=batches * share.count, batch_size=share.count, threads=threads)

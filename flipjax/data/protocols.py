@@ -10,14 +10,14 @@ import hashlib
 import itertools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
 from flipjax.core.errors import ConfigError, DataError, suggest
-from flipjax.core.labels import CLASS_NAMES
+from flipjax.core.labels import ATTACK_INSTRUMENTS, CLASS_NAMES
 from flipjax.data.source import Index, concatenate, read_index
 
 REAL_DOMAINS = ("M", "C", "I", "O", "W", "Ce", "S")
@@ -135,6 +135,30 @@ def select(protocol: Protocol, data_dir: Path, *, profile: str) -> Selection:
         targets={domain: rows for domain, (_, rows) in shots.items()},
         source_val_seen=any(seen for _, _, seen in divided.values()),
     )
+
+
+def keep_instruments(selection: Selection, instruments: tuple[int, ...]) -> Selection:
+    """Returns `selection` with the training rows of these attack instruments alone (0 = bona fide); none named keeps all.
+
+    Validation and targets stay whole (InstructFLIP Table 5 varies what is trained on).
+
+    Raises:
+      ConfigError: a number that is no instrument, or a class without a training row.
+    """
+    if not instruments:
+        return selection
+    shown = ",".join(map(str, instruments))
+    if not set(instruments) <= set(range(len(ATTACK_INSTRUMENTS))):
+        known = ", ".join(f"{number} {name}" for number, name in enumerate(ATTACK_INSTRUMENTS))
+        raise ConfigError(f"data.instruments ({shown}) names an unknown instrument; expected some of {known}")
+    train = selection.train.where(np.isin(selection.train["attack_instrument"], instruments))
+    for index in (0, 1):
+        if not (train["is_bona_fide"] == bool(index)).any():
+            there = ", ".join(map(str, sorted(set(selection.train["attack_instrument"].tolist()))))
+            raise ConfigError(
+                f"data.instruments ({shown}) leaves no {CLASS_NAMES[index]} training record; the sources have {there}"
+            )
+    return replace(selection, train=train)
 
 
 def _domains(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,8 +1,10 @@
-"""Image views of FLIP: uint8 crop in, uint8 views out; the device normalises.
+"""Image views of FLIP and InstructFLIP: uint8 crop in, uint8 views out; the device normalises.
 
-Every view of one sample starts from the same front end (saturation jitter through HSV, then resize). The operators are
-Pillow's 8-bit ones, each rounding to uint8, in the order of the FLIP code. Difference from that code: saturation above
-1 is clipped to the 8-bit range by default; "wrap" reproduces the overflow of its uint8 cast on x86.
+Under "flip" every view of one sample starts from the same front end (saturation jitter through HSV, then bicubic
+resize). Under "instruct_flip" there is none: the crop is resized bilinearly, flipped and jittered in brightness,
+contrast and saturation, and self-supervised views are cut from the crop as it is. The operators are Pillow's 8-bit ones,
+each rounding to uint8, in the order of the published code. Difference from the FLIP code: saturation above 1 is clipped
+to the 8-bit range by default; "wrap" reproduces the overflow of its uint8 cast on x86.
 """
 
 import math
@@ -15,7 +17,9 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from flipjax.core.errors import ConfigError, suggest
 
+AUGMENTS = ("flip", "instruct_flip")
 OVERFLOWS = ("clip", "wrap")
+_RESIZE = {"flip": Image.Resampling.BICUBIC, "instruct_flip": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,23 @@ class PlainView:
 
 @dataclass(frozen=True)
 class EvalView:
-    """Bicubic resize to size x size without keeping the aspect ratio; nothing at all where the size fits already."""
+    """Resize to size x size without keeping the aspect ratio; nothing at all where the size fits already.
+
+    `augment` "flip" resizes bicubically, "instruct_flip" bilinearly.
+    """
 
     size: int
+    augment: str = "flip"
+
+    def __post_init__(self) -> None:
+        if self.augment not in AUGMENTS:
+            known = " or ".join(f"'{name}'" for name in AUGMENTS)
+            raise ConfigError(f"augment '{self.augment}' unknown; expected {known}{suggest(self.augment, AUGMENTS)}")
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator | None = None) -> np.ndarray:
         if image.shape[:2] == (self.size, self.size):
             return image
-        return np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
+        return np.asarray(Image.fromarray(image).resize((self.size, self.size), _RESIZE[self.augment]))
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,10 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Brightness, contrast and saturation factors U(0.6, 1.4) and hue U(-0.1, 0.1) turns, in a random order."""
+    """Brightness, contrast and saturation factors U(1 - strength, 1 + strength) and hue U(-hue, hue) turns, in random order.
+
+    Hue 0 leaves the colours alone, without the rounding of a round trip through HSV.
+    """
 
     strength: float = 0.4
     hue: float = 0.1
@@ -113,11 +129,14 @@ class ColorJitter:
         turns = rng.uniform(-self.hue, self.hue)
         for operator in rng.permutation(4):
             if operator == 3:
-                image = shift_hue(image, turns)
+                image = shift_hue(image, turns) if self.hue else image
             else:
                 enhance = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[operator]
                 image = enhance(image).enhance(factors[operator])
         return image
+
+
+LIGHT_JITTER = ColorJitter(strength=0.2, hue=0.0)  # of InstructFLIP's training view
 
 
 @dataclass(frozen=True)
@@ -141,6 +160,35 @@ class SslView:
         return PlainView()(np.asarray(view), rng)
 
 
+@dataclass(frozen=True)
+class TrainViews:
+    """`image` uint8 [size size 3] and, where `ssl`, `ssl_views` uint8 [2 size size 3] of one crop.
+
+    `image` is the same with and without `ssl`. `augment` is "flip" or "instruct_flip"; `overflow` concerns "flip" alone.
+    """
+
+    size: int
+    augment: str
+    overflow: str = "clip"
+    ssl: bool = False
+
+    def __post_init__(self) -> None:
+        EvalView(self.size, self.augment)
+        SaturationJitter(self.overflow)
+
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        resize = EvalView(self.size, self.augment)
+        if self.augment == "flip":
+            image = resize(SaturationJitter(self.overflow)(image, rng))
+            views = {"image": PlainView()(image, rng)}
+        else:
+            flipped = Image.fromarray(PlainView()(resize(image), rng))
+            views = {"image": np.asarray(LIGHT_JITTER(flipped, rng))}
+        if self.ssl:
+            views["ssl_views"] = np.stack([SslView(self.size)(image, rng) for _ in range(2)])
+        return views
+
+
 def shift_hue(image: Image.Image, turns: float) -> Image.Image:
     """Returns the image with its 8-bit hue channel moved by trunc(255 * turns), modulo 256."""
     hue, saturation, value = image.convert("HSV").split()
@@ -149,20 +197,6 @@ def shift_hue(image: Image.Image, turns: float) -> Image.Image:
     return Image.merge("HSV", (moved, saturation, value)).convert("RGB")
 
 
-def train_views(
-    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, *, size: int, ssl: bool, overflow: str = "clip"
-) -> dict[str, np.ndarray]:
-    """Returns `image` uint8 [size size 3] and, where `ssl`, `ssl_views` uint8 [2 size size 3], all of one HSV draw.
-
-    `image` is the same with and without `ssl`.
-    """
-    front = EvalView(size)(SaturationJitter(overflow)(image, rng))
-    views = {"image": PlainView()(front, rng)}
-    if ssl:
-        views["ssl_views"] = np.stack([SslView(size)(front, rng) for _ in range(2)])
-    return views
-
-
-def eval_view(image: UInt8[np.ndarray, "h w 3"], *, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """Returns the crop resized to size x size; evaluation and prediction see nothing else."""
-    return EvalView(size)(image)
+def eval_view(image: UInt8[np.ndarray, "h w 3"], *, size: int, augment: str) -> UInt8[np.ndarray, "size size 3"]:
+    """Returns the crop resized to size x size as `augment` does; evaluation and pictures see nothing else."""
+    return EvalView(size, augment)(image)

@@ -2,7 +2,8 @@
 
 `test_eer` is the papers' rule: the threshold is the grid EER threshold of the target test set itself, so it has seen
 the labels it is judged by. `source_val` is the honest one: the exact EER threshold of the source validation scores,
-applied to the target unchanged. Rates are percent, thresholds are scores; one presentation is one video.
+applied to the target unchanged. Rates are percent, thresholds are scores; one presentation is one video. Answers to
+questions, where a method gives any, add their accuracies.
 """
 
 import json
@@ -17,6 +18,7 @@ from absl import logging
 
 from flipjax.core.errors import MetricError
 from flipjax.core.schemas import ScoreTable
+from flipjax.evaluation.answers import ACCURACY_SUFFIX, SUMMARY, AnswerTable, summary
 from flipjax.evaluation.score_files import write_text
 from flipjax.metrics import curves, rates
 from flipjax.metrics.intervals import bootstrap
@@ -41,21 +43,31 @@ class Run:
 
 
 def evaluate(
-    targets: Mapping[str, ScoreTable], source_val: ScoreTable | None, *, seed: int = 0, resamples: int = 1000
+    targets: Mapping[str, ScoreTable],
+    source_val: ScoreTable | None,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    answers: Mapping[str, AnswerTable] | None = None,
 ) -> Metrics:
     """Returns the content of metrics.json: per target the counts, flat keys of test_eer, `rules`, `ci95`; and the mean.
+
+    Targets with answers also have `<question>_accuracy` in percent and `answers`, see `flipjax.evaluation.answers.summary`.
 
     Args:
       targets: frame scores by target name.
       source_val: frame scores of the source validation data; None or no rows leaves the rule source_val out.
       seed: of the bootstrap.
       resamples: bootstrap draws; 0 leaves `ci95` empty.
+      answers: answers about the frames, by target name.
 
     Raises:
       MetricError: a class is missing or a video mixes classes; the message names the target.
     """
     honest = _source_rule(source_val) if source_val is not None and len(source_val) else None
     results = {name: _named(name, table, honest, seed, resamples) for name, table in targets.items()}
+    for name, table in (answers or {}).items():
+        results[name] |= summary(table)
     return {"targets": results, "mean": mean_over(results.values())}
 
 
@@ -82,7 +94,10 @@ def usable(source_val: ScoreTable | None) -> ScoreTable | None:
 
 
 def mean_over(results: Iterable[Mapping[str, Any]]) -> Metrics:
-    """Returns the unweighted mean of every number that all results have, and of their `rules` alike."""
+    """Returns the unweighted mean of every number that all results have, and of their `rules` alike.
+
+    Accuracies of answers are averaged over the results that have them.
+    """
     shared = _average(list(results))
     mean = {key: value for key, value in shared.items() if _is_number(value)}
     if "rules" in shared:
@@ -213,23 +228,27 @@ def _merge_targets(runs: Sequence[Run]) -> dict[str, Metrics]:
 def _merge_seeds(results: Sequence[Mapping[str, Any]]) -> Metrics:
     if len(results) == 1:
         return dict(results[0])
-    merged = _with_std(results) | {"counts": results[0]["counts"]}
+    described = {key: results[0][key] for key in ("counts", SUMMARY) if key in results[0]}
+    merged = _with_std(results) | described
     ruled = {name: [result["rules"][name] for result in results] for name in merged["rules"]}
     return merged | {"rules": {name: _with_std(rules) for name, rules in ruled.items()}}
 
 
 def _with_std(results: Sequence[Mapping[str, Any]]) -> Metrics:
     merged = _average(results)
-    numbers = [key for key, value in merged.items() if _is_number(value)]
-    return merged | {"std": {key: float(np.std([result[key] for result in results], ddof=1)) for key in numbers}}
+    numbers = {key: [result[key] for result in results if key in result] for key in merged if _is_number(merged[key])}
+    std = {key: float(np.std(found, ddof=1)) for key, found in numbers.items() if len(found) > 1}
+    return merged | {"std": std}
 
 
 def _average(values: Sequence[Any]) -> Any:
     """Numbers become their mean, lists and dicts are averaged item by item over what all share, text is the first's."""
     first = values[0]
     if isinstance(first, Mapping):
-        shared = [key for key in first if all(key in value for value in values)]
-        return {key: _average([value[key] for value in values]) for key in shared}
+        keys = dict.fromkeys(key for value in values for key in value)
+        found = {key: [value[key] for value in values if key in value] for key in keys}
+        kept = [key for key in keys if len(found[key]) == len(values) or key.endswith(ACCURACY_SUFFIX)]
+        return {key: _average(found[key]) for key in kept}
     if isinstance(first, list):
         return [_average(items) for items in zip(*values, strict=False)]
     return float(np.mean(values)) if _is_number(first) else first

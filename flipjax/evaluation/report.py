@@ -4,17 +4,25 @@ The honest rule (source_val) and the papers' rule (test_eer) stand side by side,
 the target. The page is built from plain rows here; `report.html` only lays them out, escaping everything.
 """
 
-import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flipjax.core.schemas import ScoreTable
 from flipjax.evaluation import figures
+from flipjax.evaluation.answers_shown import (
+    CUE_MAP,
+    Picture,
+    accuracies,
+    bars_by_question,
+    questions,
+    run_accuracies,
+    shown,
+)
 from flipjax.evaluation.protocol import SOURCE_VAL, TEST_EER
 from flipjax.evaluation.score_files import write_text
+from flipjax.evaluation.tables import Cell, cell_of, table_of
 from flipjax.metrics.curves import roc
 from flipjax.metrics.pooling import pool_videos
 
@@ -31,29 +39,7 @@ RANKING_COLUMNS = {
     "tpr_at_fpr1_bona_fide": "bona fide accepted at 1\N{NO-BREAK SPACE}% of attacks accepted,\N{NO-BREAK SPACE}%",
     "tpr_at_fpr1_attack": "attacks detected at 1\N{NO-BREAK SPACE}% of bona fide rejected,\N{NO-BREAK SPACE}%",
 }
-ANSWER_COLUMNS = {
-    f"{question}_accuracy": f"{question.replace('_', ' ')}, %"
-    for question in ("content", "illumination", "environment", "camera_quality")
-}
 MADE_ROWS = ("command", "method", "protocol", "profile", "seed", "selection", "steps", "checkpoint", "data")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number as text, its spread over seeds and its 95 % interval (both empty where unknown)."""
-
-    text: str
-    spread: str = ""
-    interval: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Column headings, rows of (name, cells), and the cells of the mean row (empty where there is one target)."""
-
-    columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Cell]]]
-    mean: Sequence[Cell] = ()
 
 
 def write_report(
@@ -63,7 +49,7 @@ def write_report(
     metrics: Mapping[str, Any],
     tables: Mapping[str, ScoreTable],
     context: Mapping[str, Any],
-    pictures: Sequence[tuple[bytes, str]] = (),
+    pictures: Sequence[Picture] = (),
 ) -> None:
     """Writes the report of one run or sweep to `path`, at once.
 
@@ -73,7 +59,7 @@ def write_report(
       tables: frame scores by target, for the figures; targets without scores get none.
       context: how this was made; all keys optional: `config` (mapping), `versions` (mapping), `notes` (texts to show
         loudly), and any of `MADE_ROWS`.
-      pictures: (PNG bytes, caption).
+      pictures: telling faces; those with answers appear beside the accuracies.
 
     Raises:
       MetricError: scores of `tables` cannot define a curve.
@@ -88,7 +74,7 @@ def render_report(
     metrics: Mapping[str, Any],
     tables: Mapping[str, ScoreTable],
     context: Mapping[str, Any],
-    pictures: Sequence[tuple[bytes, str]] = (),
+    pictures: Sequence[Picture] = (),
 ) -> str:
     """Returns the page of `write_report` as text."""
     import jinja2
@@ -103,10 +89,12 @@ def render_report(
         title=title,
         tiles=list(_tiles(metrics)),
         notes=list(_notes(metrics, context)),
-        honest=_table(metrics, RATE_COLUMNS, SOURCE_VAL),
-        papers=_table(metrics, RATE_COLUMNS, TEST_EER),
-        ranking=_table(metrics, RANKING_COLUMNS),
-        answers=_table(metrics, ANSWER_COLUMNS),
+        honest=table_of(metrics, RATE_COLUMNS, SOURCE_VAL),
+        papers=table_of(metrics, RATE_COLUMNS, TEST_EER),
+        ranking=table_of(metrics, RANKING_COLUMNS),
+        questions=questions(targets),
+        accuracies=list(accuracies(metrics)),
+        faces=[(shown(picture), bars_by_question(picture)) for picture in pictures if picture.answers],
         instruments=_instruments(targets),
         legend=[(figures.series_class(index), name) for index, name in enumerate(videos)],
         roc=Markup(_roc(videos, targets)) if videos else "",
@@ -114,8 +102,10 @@ def render_report(
             (name, Markup(_histogram(name, table, targets[name])), _thresholds(targets[name]))
             for name, table in videos.items()
         ],
+        run_columns=[text for _, text in run_accuracies(metrics)],
         runs=_runs(metrics),
-        pictures=[(base64.b64encode(data).decode(), caption) for data, caption in pictures],
+        pictures=[shown(picture) for picture in pictures if not picture.answers],
+        has_cue_map=any(picture.heat_map == CUE_MAP for picture in pictures),
         counts=[(name, result["counts"]) for name, result in targets.items()],
         made=_made(context),
         config=_config(context),
@@ -156,40 +146,13 @@ def _synthetic(targets: Mapping[str, Any]) -> list[str]:
     return [name for name in targets if name.startswith(SYNTHETIC_PREFIX)]
 
 
-def _table(metrics: Mapping[str, Any], columns: Mapping[str, str], rule: str | None = None) -> Table | None:
-    """The columns that some target has, at `rule` or flat; None where no target has any."""
-    results = {name: result["rules"].get(rule, {}) if rule else result for name, result in metrics["targets"].items()}
-    results = {name: result for name, result in results.items() if any(key in result for key in columns)}
-    keys = [key for key in columns if any(key in result for result in results.values())]
-    if not keys:
-        return None
-    mean = metrics["mean"].get("rules", {}).get(rule, {}) if rule else metrics["mean"]
-    return Table(
-        columns=[columns[key] for key in keys],
-        rows=[(name, [_cell(result, key) for key in keys]) for name, result in results.items()],
-        mean=[_cell({} if key == "threshold" else mean, key) for key in keys] if len(results) > 1 else (),
-    )
-
-
-def _cell(result: Mapping[str, Any], key: str) -> Cell:
-    if key not in result:
-        return Cell("–")
-    text = f"{result[key]:.4g}" if key == "threshold" else f"{result[key]:.2f}"
-    interval = result.get("ci95", {}).get(key)
-    return Cell(
-        text=text,
-        spread=f"± {result['std'][key]:.2f}" if key in result.get("std", {}) else "",
-        interval=f"{interval[0]:.1f} – {interval[1]:.1f}" if interval else "",
-    )
-
-
 def _instruments(targets: Mapping[str, Any]) -> list[tuple[str, str, int, Cell, Cell]]:
     """(target, instrument, attack videos, APCER at source_val, APCER at test_eer)."""
     rows = []
     for name, result in targets.items():
         at = {rule: result["rules"].get(rule, {}).get("apcer_per_pai", {}) for rule in (SOURCE_VAL, TEST_EER)}
         for pai, count in result["counts"]["attack_per_pai"].items():
-            rows.append((name, pai.replace("_", " "), count, _cell(at[SOURCE_VAL], pai), _cell(at[TEST_EER], pai)))
+            rows.append((name, pai.replace("_", " "), count, cell_of(at[SOURCE_VAL], pai), cell_of(at[TEST_EER], pai)))
     return rows
 
 
@@ -213,12 +176,13 @@ def _thresholds(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _runs(metrics: Mapping[str, Any]) -> list[tuple[str, int, str, list[Cell]]]:
-    """(run, seed, targets, cells) of a sweep; cells are HTER by either rule and AUC."""
+    """(run, seed, targets, cells) of a sweep; cells are HTER by either rule, AUC, and accuracies of answers."""
     rows = []
     for run in metrics.get("runs", ()):
         mean = run["mean"]
         honest = mean.get("rules", {}).get(SOURCE_VAL, {})
-        cells = [_cell(honest, "hter"), _cell(mean, "hter"), _cell(mean, "auc")]
+        cells = [cell_of(honest, "hter"), cell_of(mean, "hter"), cell_of(mean, "auc")]
+        cells += [cell_of(mean, key) for key, _ in run_accuracies(metrics)]
         rows.append((run["name"], run["seed"], ", ".join(run["targets"]), cells))
     return rows
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ def read_scores(path: Path, positive: str = "bona_fide") -> ScoreTable:
         raise ConfigError(
             f"positive class '{positive}' unknown; expected bona_fide or attack{suggest(positive, CLASS_NAMES)}"
         )
-    rows = list(_rows(path))
+    rows = [_checked(row, place) for place, row in csv_rows(path, COLUMNS, "score file")]
     if not rows:
         raise DataError(f"score file {path} has no rows below its header; score some data first")
     scores = np.array([row["score"] for row in rows], dtype=np.float64)
@@ -111,41 +110,47 @@ def write_text(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def csv_rows(path: Path, columns: Sequence[str], kind: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields (place, column -> text) of every row of a CSV file with at least `columns`, in any order.
+
+    `kind` says what the file is and `place` where the row stands, for errors.
+
+    Raises:
+      DataError: the file is missing, empty or no CSV, a column is missing, or a row has another number of fields.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            _require_columns(path, reader.fieldnames, columns, kind)
+            for row in reader:
+                place = f"{path}, line {reader.line_num}"
+                if None in row or None in row.values():
+                    raise DataError(f"{place}: the row has more or fewer fields than the header")
+                yield place, row
+    except FileNotFoundError as error:
+        raise DataError(f"{kind} {path} does not exist; check the path") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise DataError(f"{kind} {path} cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{kind} {path} is not a UTF-8 CSV file ({error})") from error
+
+
 def _rows_of(table: ScoreTable, domain: str) -> ScoreTable:
     rows = np.flatnonzero(table.domain == domain)
     return ScoreTable(**{field.name: getattr(table, field.name)[rows] for field in fields(ScoreTable)})
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, str | bool | float]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            _require_columns(path, reader.fieldnames)
-            for row in reader:
-                yield _checked(row, f"{path}, line {reader.line_num}")
-    except FileNotFoundError as error:
-        raise DataError(f"score file {path} does not exist; check the path") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise DataError(f"score file {path} cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"score file {path} is not a UTF-8 CSV file ({error})") from error
-
-
-def _require_columns(path: Path, found: object) -> None:
+def _require_columns(path: Path, found: object, columns: Sequence[str], kind: str) -> None:
     header = [str(name) for name in found] if isinstance(found, list | tuple) else []
     if not header:
-        raise DataError(f"score file {path} is empty; expected the header {','.join(COLUMNS)}")
-    missing = [name for name in COLUMNS if name not in header]
+        raise DataError(f"{kind} {path} is empty; expected the header {','.join(columns)}")
+    missing = [name for name in columns if name not in header]
     if missing:
-        raise DataError(
-            f"score file {path} has no column {', '.join(missing)}; its header must hold {','.join(COLUMNS)}"
-        )
+        raise DataError(f"{kind} {path} has no column {', '.join(missing)}; its header must hold {','.join(columns)}")
 
 
-def _checked(row: Mapping[str | Any, str | Any], place: str) -> dict[str, str | bool | float]:
-    if None in row or None in row.values():
-        raise DataError(f"{place}: the row has more or fewer fields than the header")
-    label, score = str(row["is_bonafide"]), str(row["score"])
+def _checked(row: Mapping[str, str], place: str) -> dict[str, str | bool | float]:
+    label, score = row["is_bonafide"], row["score"]
     if label not in LABELS:
         raise DataError(f"{place}: is_bonafide '{label}' is neither True nor False")
     try:
@@ -154,4 +159,4 @@ def _checked(row: Mapping[str | Any, str | Any], place: str) -> dict[str, str | 
         raise DataError(f"{place}: score '{score}' is not a number; expected a probability in [0, 1]") from error
     if not 0 <= value <= 1:
         raise DataError(f"{place}: score '{score}' is outside [0, 1]; expected a probability")
-    return {name: str(row[name]) for name in TEXT_COLUMNS} | {"is_bonafide": LABELS[label], "score": value}
+    return {name: row[name] for name in TEXT_COLUMNS} | {"is_bonafide": LABELS[label], "score": value}

@@ -1,6 +1,7 @@
 """From a config to the pieces of a run: method, sampler, initial state, scorer."""
 
 import dataclasses
+import functools
 import importlib
 import math
 import pkgutil
@@ -11,16 +12,18 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 import flipjax.methods
 from flipjax.core.errors import ConfigError, suggest
-from flipjax.core.method import Method, Tree
+from flipjax.core.method import Answering, Method, Tree
 from flipjax.core.schemas import ScoreTable
 from flipjax.data import pipeline, protocols, sampling, transforms
 from flipjax.data.source import Index, Records
-from flipjax.evaluation.score import score_rows
+from flipjax.evaluation.answers import AnswerTable, answer_rows
+from flipjax.evaluation.score import Compute, score_rows
 from flipjax.experiment.workdir import Config
 from flipjax.training import optim
 from flipjax.training.checkpoints import abstract_like
@@ -30,7 +33,7 @@ from flipjax.weights.load import load
 
 SELECTIONS = ("source_val", "target", "last")
 LISTS = ("native",)
-SAMPLINGS = ("continuous", "drop_last", "unbalanced")
+SAMPLINGS = (*sampling.CYCLINGS, "class_quality", "unbalanced")
 
 
 def method_of(config: Config) -> Method:
@@ -45,6 +48,7 @@ def method_of(config: Config) -> Method:
         raise ConfigError(f"method.name '{name}' unknown; expected {', '.join(known)}{suggest(name, known)}")
     _check("eval.selection", config.eval.selection, SELECTIONS)
     _check("data.lists", config.data.lists, LISTS)
+    _check("data.augment", config.data.augment, transforms.AUGMENTS)
     _check("data.sampling", config.data.sampling, SAMPLINGS)
     _check("data.overflow", config.data.overflow, transforms.OVERFLOWS)
     _check("data.normalization", config.data.normalization, ("imagenet", "clip"))
@@ -52,6 +56,10 @@ def method_of(config: Config) -> Method:
     for key in ("steps", "accumulate", "checkpoint_every", "log_every"):
         if config.train[key] < 1:
             raise ConfigError(f"train.{key}={config.train[key]} is not positive; expected at least 1")
+    if config.data.epoch_samples < 0:
+        raise ConfigError(
+            f"data.epoch_samples={config.data.epoch_samples} is negative; expected a number of samples, 0 for endless"
+        )
     return importlib.import_module(f"flipjax.methods.{name}").make(config)
 
 
@@ -63,12 +71,16 @@ def _check(key: str, value: str, known: tuple[str, ...]) -> None:
 def select(config: Config) -> protocols.Selection:
     """Returns the rows that `config` trains, validates and tests on."""
     chosen = protocols.get_protocol(config.protocol, with_ca=config.data.with_ca, shots=config.data.shots)
-    return protocols.select(chosen, Path(config.data.dir), profile=config.profile)
+    selection = protocols.select(chosen, Path(config.data.dir), profile=config.profile)
+    return protocols.keep_instruments(selection, tuple(config.data.instruments))
 
 
 @dataclass(frozen=True)
 class TrainData:
-    """The endless, seekable stream of training batches; `batch_size` real samples a micro-batch."""
+    """The endless, seekable stream of training batches; `batch_size` real samples a micro-batch.
+
+    With `data.epoch_samples` the last update of an epoch holds fewer: micro-batches that end early or are all padding.
+    """
 
     records: Records
     sampler: sampling.Sampler
@@ -79,6 +91,12 @@ class TrainData:
     @property
     def batch_size(self) -> int:
         return self.sampler.batch_size
+
+    @property
+    def epoch(self) -> sampling.VirtualEpoch | None:
+        """What `data.epoch_samples` says of empty slots; None where every slot holds a sample."""
+        samples = self.config.data.epoch_samples
+        return sampling.VirtualEpoch(samples, self.batch_size, self.config.train.accumulate) if samples else None
 
     def batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Yields this process's part of every update from `start` on; micro-batches are stacked on a new first axis."""
@@ -91,7 +109,9 @@ class TrainData:
             steps=(train.steps - start) * count,
             inputs=self.inputs,
             image_size=self.config.method.clip.image_size,
+            augment=data.augment,
             overflow=data.overflow,
+            epoch=self.epoch,
             threads=data.threads,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
@@ -108,19 +128,22 @@ class TrainData:
     def sample_ids(self, step: int) -> list[str]:
         """Returns the ids of the samples of update `step` (from 0)."""
         count = self.config.train.accumulate
-        rows = np.concatenate([self.sampler.global_indices(step * count + micro) for micro in range(count)])
+        places = ((step * count + micro, slot) for micro in range(count) for slot in range(self.batch_size))
+        rows = [self.sampler.row(*place) for place in places if self.epoch is None or self.epoch.has(*place)]
         return [str(name) for name in self.records.index["sample_id"][rows]]
 
 
 def train_data(config: Config, index: Index, method: Method, mesh: Mesh) -> TrainData:
     """Returns the training stream over `index`.
 
-    A batch size of 0 means `data.per_stream` samples per class and source, the published rule.
+    A batch size of 0 means `data.per_stream` samples per class and source, FLIP's rule.
     """
     streams = len({(domain, bool(flag)) for domain, flag in zip(index["domain"], index["is_bona_fide"], strict=True)})
     size = config.train.batch_size or config.data.per_stream * streams
     if config.data.sampling == "unbalanced":
         sampler = sampling.uniform(index, batch_size=size, seed=config.seed)
+    elif config.data.sampling == "class_quality":
+        sampler = sampling.balanced(index, batch_size=size, seed=config.seed, by=sampling.CLASS_QUALITY)
     else:
         sampler = sampling.balanced(index, batch_size=size, seed=config.seed, cycling=config.data.sampling)
     pad_to = math.lcm(mesh.shape["data"], jax.process_count())
@@ -134,18 +157,26 @@ def initial_state(config: Config, method: Method, mesh: Mesh) -> TrainState:
       WeightError: weights that are missing or do not fit.
     """
     key = jax.random.key(config.seed)
-    params = jax.eval_shape(method.init, key)["params"]
-    loaded: dict[str, Tree] = {}
-    for part in method.pretrained:
-        loaded[part.subtree] = load(part.source, params[part.subtree], part.tables, token_rows=part.token_rows)
+    loaded = _pretrained(method, jax.eval_shape(method.init, key))
     tx = optim.build(method.stages[0])
 
-    def make(loaded: dict[str, Tree]) -> TrainState:
-        fresh = method.init(key)["params"]
-        return init_state(method, key, tx, {**fresh, **loaded})
+    def make(loaded: Tree) -> TrainState:
+        return init_state(method, key, tx, loaded)
 
     shape = jax.eval_shape(make, loaded)
     return jax.jit(make, out_shardings=tree_shardings(shape, mesh))(loaded)
+
+
+def _pretrained(method: Method, shapes: Tree) -> Tree:
+    """Returns the loaded parts of {"params", "frozen"}, in the tree of the method's variables; the rest is absent."""
+    leaves: dict[str, Any] = {}
+    for part in method.pretrained:
+        path = ("frozen" if part.is_frozen else "params", *part.subtree.split("/"))
+        target = functools.reduce(lambda tree, name: tree[name], path, shapes)
+        tree = load(part.source, target, part.tables, token_rows=part.token_rows)
+        tree = tree if part.finish is None else part.finish(tree)
+        leaves |= {"/".join((*path, name)): leaf for name, leaf in flatten_dict(tree, sep="/").items()}
+    return unflatten_dict(leaves, sep="/")
 
 
 def abstract_state(config: Config, method: Method, mesh: Mesh, step: int) -> TrainState:
@@ -164,12 +195,16 @@ def abstract_state(config: Config, method: Method, mesh: Mesh, step: int) -> Tra
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores indexes with one compiled function for one batch shape."""
+    """Scores indexes, and asks about them, with one compiled function each for one batch shape.
+
+    `answering` holds compiled functions, too; None where nothing is asked.
+    """
 
     config: Config
     mesh: Mesh
     prepare: Callable[[Tree, Tree, Tree], Tree]
     score: Callable[..., jax.Array]
+    answering: Answering | None = None
 
     @property
     def batch_size(self) -> int:
@@ -180,28 +215,62 @@ class Scorer:
     def table(self, state: TrainState, index: Index, data_dir: Path, label: str) -> ScoreTable:
         """Returns the scores of every row of `index`."""
         prepared = self.prepare(state.params, state.frozen, state.model_state)
+        compute = self._computed(lambda batch: {"score": self.score(prepared, batch)})
+        batches = self._batches(index, data_dir)
+        return score_rows(compute, batches, index.columns, total_batches=self._total(index), label=label)
 
-        def score_batch(batch: Any) -> tuple[np.ndarray, np.ndarray]:
+    def answers(self, state: TrainState, indexes: dict[str, Index], data_dir: Path) -> dict[str, AnswerTable]:
+        """Returns the answers about every row of every index, by the same names; none where nothing is asked."""
+        asked = self.answering
+        if asked is None:
+            return {}
+        prepared = asked.prepare(state.params, state.frozen, state.model_state)
+        compute = self._computed(lambda batch: asked.answer(prepared, batch))
+        return {
+            name: answer_rows(
+                compute,
+                self._batches(index, data_dir),
+                index.columns,
+                asked.questions,
+                total_batches=self._total(index),
+                label=name,
+            )
+            for name, index in indexes.items()
+        }
+
+    def _computed(self, compute: Callable[[Any], dict[str, jax.Array]]) -> Compute:
+        """Puts batches on the mesh and brings back what `compute` says about the rows of all processes."""
+
+        def whole(batch: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             inputs = {name: batch[name] for name in ("image", "mask")}
-            scores = self.score(prepared, put_batch(inputs, self.mesh))
-            if jax.process_count() == 1:
-                return batch["row"], np.asarray(scores)
-            rows = multihost_utils.process_allgather(batch["row"], tiled=True)
-            return np.asarray(rows), np.asarray(multihost_utils.process_allgather(scores, tiled=True))
+            found = batch["row"], compute(put_batch(inputs, self.mesh))
+            if jax.process_count() > 1:
+                found = multihost_utils.process_allgather(found, tiled=True)
+            rows, values = jax.tree.map(np.asarray, found)
+            return rows, values
 
-        batches = pipeline.eval_batches(
+        return whole
+
+    def _batches(self, index: Index, data_dir: Path) -> Iterator[dict[str, np.ndarray]]:
+        return pipeline.eval_batches(
             Records(data_dir, index),
             np.arange(len(index)),
             batch_size=self.batch_size,
             image_size=self.config.method.clip.image_size,
+            augment=self.config.data.augment,
             threads=self.config.data.threads,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
-        total = math.ceil(len(index) / self.batch_size)
-        return score_rows(score_batch, batches, index.columns, total_batches=total, label=label)
+
+    def _total(self, index: Index) -> int:
+        return math.ceil(len(index) / self.batch_size)
 
 
 def scorer_of(config: Config, method: Method, mesh: Mesh) -> Scorer:
     """Returns the scorer of a method; nothing is compiled before its first use."""
-    return Scorer(config, mesh, jax.jit(method.prepare), jax.jit(method.score))
+    answering = method.answering if config.eval.answers else None
+    if answering is not None:
+        compiled = {"prepare": jax.jit(answering.prepare), "answer": jax.jit(answering.answer)}
+        answering = dataclasses.replace(answering, **compiled)
+    return Scorer(config, mesh, jax.jit(method.prepare), jax.jit(method.score), answering)

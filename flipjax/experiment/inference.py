@@ -1,6 +1,8 @@
 """From a finished workdir: scores of other data, and a predictor for photographs."""
 
+import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +12,18 @@ import numpy as np
 from absl import logging
 
 from flipjax.core.errors import DataError
-from flipjax.core.method import Method
+from flipjax.core.method import Method, Tree
 from flipjax.core.schemas import INDEX_FILE, ScoreTable
 from flipjax.data import protocols
 from flipjax.data.source import Index, domains_in, read_index
 from flipjax.evaluation import protocol as evaluation
 from flipjax.evaluation.score_files import read_scores, write_scores
-from flipjax.experiment import assemble
+from flipjax.experiment import assemble, pictures
 from flipjax.experiment import workdir as files
 from flipjax.experiment.run import write_page
 from flipjax.experiment.workdir import Config
 from flipjax.serving.predictor import Predictor, read_decision
-from flipjax.training.checkpoints import open_checkpoints
+from flipjax.training.checkpoints import UNREAD, open_checkpoints
 from flipjax.training.sharding import make_mesh
 from flipjax.training.state import TrainState
 
@@ -37,8 +39,12 @@ class Trained:
     step: int
 
 
-def load_trained(workdir: Path, checkpoint: str, *, devices: list[Any] | None = None) -> Trained:
+def load_trained(
+    workdir: Path, checkpoint: str, *, devices: list[Any] | None = None, answering: bool = True
+) -> Trained:
     """Restores the checkpoint "best", "last" or a step number; "best" is the one that the run itself reported.
+
+    The optimizer's state is not read, nor are frozen weights that scoring (and with `answering` answering) does without.
 
     Raises:
       DataError, CheckpointError: no workdir, or no such checkpoint.
@@ -50,10 +56,32 @@ def load_trained(workdir: Path, checkpoint: str, *, devices: list[Any] | None = 
     try:
         reported = files.read_metrics(workdir)
         step = reported["step"] if reported and checkpoint == "best" else checkpoints.resolve(checkpoint)
-        state = checkpoints.restore(step, assemble.abstract_state(config, method, mesh, step))
+        like = assemble.abstract_state(config, method, mesh, step)
+        unread = {"opt_state": _unread(like.opt_state)}
+        if not _needs_frozen(method, like, answering=answering):
+            unread["frozen"] = _unread(like.frozen)
+        state = checkpoints.restore(step, dataclasses.replace(like, **unread))
+        state = dataclasses.replace(state, **{name: {} for name in unread})
     finally:
         checkpoints.close()
     return Trained(config, method, assemble.scorer_of(config, method, mesh), state, step)
+
+
+def _unread(tree: Tree) -> Tree:
+    return jax.tree.map(lambda _: UNREAD, tree)
+
+
+def _needs_frozen(method: Method, like: TrainState, *, answering: bool) -> bool:
+    """Whether some preparation fails, or gives something else, without the frozen weights; nothing is computed."""
+    prepares = [method.prepare, *([method.answering.prepare] if answering and method.answering else [])]
+    try:
+        pairs = [
+            [jax.eval_shape(prepare, like.params, frozen, like.model_state) for frozen in (like.frozen, {})]
+            for prepare in prepares
+        ]
+    except (KeyError, TypeError):
+        return True
+    return any(whole != without for whole, without in pairs)
 
 
 def evaluate_workdir(
@@ -70,7 +98,7 @@ def evaluate_workdir(
     Raises:
       DataError, ConfigError, CheckpointError: workdir, protocol, records or checkpoint do not exist or fit.
     """
-    trained = load_trained(workdir, checkpoint)
+    trained = load_trained(workdir, checkpoint, answering=files.load_config(workdir).eval.answers)
     data = Path(data_dir or trained.config.data.dir)
     if records:
         data, targets = _record_targets(Path(records))
@@ -81,11 +109,14 @@ def evaluate_workdir(
         targets = protocols.select(chosen, data, profile=trained.config.profile).targets
     tables = {target: trained.scorer.table(trained.state, index, data, target) for target, index in targets.items()}
     source_val = _source_validation(workdir, trained)
-    metrics = {**evaluation.evaluate(tables, source_val, seed=trained.config.seed), "step": trained.step}
+    answers = trained.scorer.answers(trained.state, targets, data)
+    found = evaluation.evaluate(tables, source_val, seed=trained.config.seed, answers=answers)
+    metrics = {**found, "step": trained.step}
     folder = workdir / "evaluations" / f"{name}_step{trained.step}"
     if jax.process_index() == 0:
         for target, table in tables.items():
             write_scores(folder / "scores" / f"{target}.csv", table)
+        files.write_answer_tables(folder, answers)
         write_page(folder, trained.config, metrics, tables, step=trained.step, notes=[], shown=[])
         evaluation.write_json(folder / files.METRICS_FILE, metrics)
     return metrics, folder
@@ -112,26 +143,47 @@ def _source_validation(workdir: Path, trained: Trained) -> ScoreTable | None:
     return None
 
 
-def load_predictor(workdir: Path, checkpoint: str = "best") -> Predictor:
+def load_predictor(workdir: Path, checkpoint: str = "best", *, explain: bool = False) -> Predictor:
     """Returns a predictor on one device with the workdir's model, crop settings and stored threshold.
+
+    It draws heat maps and answers questions only with `explain`; without, the weights for answering are let go.
 
     Raises:
       DataError, CheckpointError: the workdir is not a finished run.
     """
     threshold, rule = read_decision(workdir)
     facts = json.loads((workdir / files.DECISION_FILE).read_text(encoding="utf-8"))
-    trained = load_trained(workdir, checkpoint, devices=jax.devices()[:1])
-    prepared = trained.scorer.prepare(trained.state.params, trained.state.frozen, trained.state.model_state)
-    method = trained.method
-    explain = None if method.explain is None else jax.jit(method.explain)
-    return Predictor(
-        score=lambda images: np.asarray(trained.scorer.score(prepared, {"image": images})),
+    trained = load_trained(workdir, checkpoint, devices=jax.devices()[:1], answering=explain)
+    method, scorer, state = trained.method, trained.scorer, trained.state
+    prepared = scorer.prepare(state.params, state.frozen, state.model_state)
+    predictor = Predictor(
+        score=lambda images: np.asarray(scorer.score(prepared, {"image": images})),
         image_size=trained.config.method.clip.image_size,
         detector=facts["detector"],
         padding=facts["padding"],
         threshold=threshold,
         threshold_rule=rule,
-        explain=None
-        if explain is None
-        else lambda images: np.asarray(explain(prepared, {"image": images})["attention"]),
     )
+    if not explain:
+        return predictor
+    return dataclasses.replace(
+        predictor,
+        explain=_explainer(method, prepared),
+        questions=method.answering.questions if method.answering else (),
+        answers=_answerer(method, state),
+    )
+
+
+def _explainer(method: Method, prepared: Tree) -> Callable[[np.ndarray], np.ndarray] | None:
+    if method.explain is None:
+        return None
+    explain = pictures.most_telling(method.explain)
+    return lambda images: np.asarray(explain(prepared, {"image": images}).values)
+
+
+def _answerer(method: Method, state: TrainState) -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
+    if method.answering is None:
+        return None
+    answer: Callable[..., Any] = jax.jit(method.answering.answer)
+    prepared = jax.jit(method.answering.prepare)(state.params, state.frozen, state.model_state)
+    return lambda images: jax.tree.map(np.asarray, answer(prepared, {"image": images}))

@@ -16,6 +16,7 @@ from flipjax.core.method import Method
 from flipjax.core.schemas import ScoreTable
 from flipjax.data.protocols import Selection
 from flipjax.evaluation import protocol as evaluation
+from flipjax.evaluation.answers_shown import Picture
 from flipjax.evaluation.report import write_report
 from flipjax.experiment import assemble, pictures
 from flipjax.experiment import workdir as files
@@ -177,17 +178,19 @@ def selection_value(run: Run, state: TrainState) -> float:
 
 
 def evaluate_step(run: Run, checkpoints: Checkpoints, step: int) -> dict[str, Any]:
-    """Scores the targets with the checkpoint of `step`; writes scores, decision, pictures, report and, last, metrics."""
+    """Scores the targets with the checkpoint of `step`; writes scores, answers, decision, pictures, report, last metrics."""
     state = checkpoints.restore(step, assemble.abstract_state(run.config, run.method, run.mesh, step))
     targets = run.selection.targets.items()
     tables = {name: run.scorer.table(state, index, run.data_dir, name) for name, index in targets}
     source_val = run.scorer.table(state, run.selection.source_val, run.data_dir, "source validation")
-    metrics = {**evaluation.evaluate(tables, source_val, seed=run.config.seed), "step": step}
+    answers = run.scorer.answers(state, run.selection.targets, run.data_dir)
+    metrics = {**evaluation.evaluate(tables, source_val, seed=run.config.seed, answers=answers), "step": step}
     if jax.process_index() == 0:
         files.write_tables(run.workdir, tables, source_val)
+        files.write_answer_tables(run.workdir, answers)
         decision = {**evaluation.decision(source_val), "step": step, **pictures.crop_facts(run.selection.train)}
         evaluation.write_json(run.workdir / files.DECISION_FILE, decision)
-        pictures.save_explanations(run, state, tables)
+        pictures.save_explanations(run, state, tables, answers)
         report(run, metrics, tables, step=step)
         evaluation.write_json(run.workdir / files.METRICS_FILE, metrics)
     return metrics
@@ -214,7 +217,7 @@ def write_page(
     *,
     step: int,
     notes: list[str],
-    shown: list[tuple[bytes, str]],
+    shown: list[Picture],
 ) -> None:
     """Writes folder/report.html with what made the numbers: command, config, versions, checkpoint."""
     context = {

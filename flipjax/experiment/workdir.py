@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from flipjax.core.errors import ConfigError, DataError
 from flipjax.core.schemas import ScoreTable
+from flipjax.evaluation.answers import AnswerTable, write_answers
 from flipjax.evaluation.protocol import write_json
 from flipjax.evaluation.score_files import read_scores, write_scores
 
@@ -96,6 +97,12 @@ def write_tables(workdir: Path, targets: dict[str, ScoreTable], source_val: Scor
     for name, table in targets.items():
         write_scores(workdir / "scores" / f"{name}.csv", table)
     write_scores(workdir / SOURCE_VAL_FILE, source_val)
+
+
+def write_answer_tables(folder: Path, answers: dict[str, AnswerTable]) -> None:
+    """Writes answers/<target>.csv."""
+    for name, table in answers.items():
+        write_answers(folder / "answers" / f"{name}.csv", table)
 
 
 def read_tables(workdir: Path, targets: list[str]) -> dict[str, ScoreTable]:

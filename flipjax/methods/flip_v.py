@@ -92,7 +92,7 @@ def score(flip: FlipV, prepared: Tree, batch: Batch) -> Float[Array, "b"]:
 def explain(flip: FlipV, prepared: Tree, batch: Batch) -> dict[str, Array]:
     """Returns `attention` [b gh gw], the class token's in the last block, largest = 1."""
     _, output = image_features(flip, prepared, batch)
-    return {"attention": class_attention(output, flip.size.grid)}
+    return {"attention": class_attention(output.attention[-1], flip.size.grid)}
 
 
 def project(params: Tree, step: Array) -> Tree:

@@ -181,8 +181,8 @@ class Clip(nn.Module):
         return jnp.exp(self.logit_scale)
 
 
-def class_attention(output: ImageOutput, grid: int) -> Float[Array, "b g g"]:
-    """Returns how much the class token attends to each patch in the last block, mean over heads, largest = 1."""
-    weights = jnp.mean(output.attention[-1][:, :, 0, 1:], axis=1)
+def class_attention(attention: Float[Array, "b h n n"], grid: int) -> Float[Array, "b g g"]:
+    """Returns how much the class token attends to each patch in a block, mean over heads, largest = 1."""
+    weights = jnp.mean(attention[:, :, 0, 1:], axis=1)
     weights = weights / jnp.max(weights, axis=-1, keepdims=True)
     return rearrange(weights, "b (gh gw) -> b gh gw", gh=grid)

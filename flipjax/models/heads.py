@@ -35,8 +35,8 @@ class UnitColumnHead(nn.Module):
         return Dense(2, kernel_init=nn.initializers.normal(0.01), name="classifier")(g)
 
 
-def project_unit_columns(kernel: Float[Array, "d 2"]) -> Float[Array, "d 2"]:
-    """Returns the classifier with every feature's pair of class weights scaled to length 1."""
+def project_unit_columns(kernel: Float[Array, "d c"]) -> Float[Array, "d c"]:
+    """Returns the classifier with every feature's class weights scaled to length 1."""
     return kernel / jnp.linalg.norm(kernel, axis=1, keepdims=True)
 
 

@@ -12,11 +12,13 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8, UInt32
 
 from flipjax.core.method import Tree
+from flipjax.core.rng import stream
 
 Initializer = Callable[..., jax.Array]
+Keys = UInt32[Array, "b 2"] | None
 
 IMAGENET_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP_MEAN_STD = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -83,6 +85,57 @@ class LayerNorm(nn.Module):
         return centred * jax.lax.rsqrt(variance + self.eps) * scale + bias
 
 
+def split_heads(x: Float[Array, "b n d"], heads: int) -> Float[Array, "b h n k"]:
+    """Returns `heads` equal parts of the last axis as an axis of their own."""
+    b, n, d = x.shape
+    return x.reshape(b, n, heads, d // heads).transpose(0, 2, 1, 3)
+
+
+def attend(
+    query: Float[Array, "b h q k"],
+    key: Float[Array, "b h m k"],
+    value: Float[Array, "b h m k"],
+    *,
+    mask: Bool[Array, "*#s"] | None = None,
+    dtype: DTypeLike = jnp.float32,
+    drop: Callable[[jax.Array], jax.Array] | None = None,
+) -> tuple[Float[Array, "b q d"], Float[Array, "b h q m"]]:
+    """Returns softmax(query key^T) value with heads joined again, and the weights before `drop`; scaling is the caller's.
+
+    `mask` broadcasts against the weights, False = not attended; `drop` is applied to the weights (dropout).
+    """
+    logits = jnp.einsum("bhqk,bhmk->bhqm", query, key, preferred_element_type=jnp.float32)
+    if mask is not None:
+        logits = jnp.where(mask, logits, -jnp.inf)
+    weights = jax.nn.softmax(logits, axis=-1)
+    used = weights if drop is None else drop(weights)
+    mixed = jnp.einsum("bhqm,bhmk->bhqk", used.astype(dtype), value, preferred_element_type=jnp.float32)
+    b, h, q, k = mixed.shape
+    return mixed.transpose(0, 2, 1, 3).reshape(b, q, h * k), weights
+
+
+class Dropout(nn.Module):
+    """Inverted dropout with one key per batch row; each module draws from its own stream, named by its path.
+
+    `keys` [b 2] is raw key data (`jax.random.key_data`); None switches dropout off. The mask of a row depends on its
+    key and the path alone, whatever the padding and the mesh.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *s"], keys: Keys) -> Float[Array, "b *s"]:
+        if keys is None or self.rate == 0:
+            return x
+        name = "/".join(self.path)
+
+        def keep(key: jax.Array) -> jax.Array:
+            own = stream(jax.random.wrap_key_data(key), name)
+            return jax.random.bernoulli(own, 1 - self.rate, x.shape[1:])
+
+        return jnp.where(jax.vmap(keep)(keys), x / (1 - self.rate), 0.0)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention; returns the output and the attention weights [b h n n]."""
 
@@ -95,20 +148,15 @@ class Attention(nn.Module):
     def __call__(
         self, x: Float[Array, "b n d"], mask: Bool[Array, "n n"] | None = None
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b h n n"]]:
-        b, n, d = x.shape
-        head_width = d // self.heads
+        d = x.shape[-1]
 
         def heads_first(name: str) -> Float[Array, "b h n k"]:
             y = Dense(d, dtype=self.dtype, kernel_init=nn.initializers.normal(self.init_std), name=name)(x)
-            return y.reshape(b, n, self.heads, head_width).transpose(0, 2, 1, 3)
+            return split_heads(y, self.heads)
 
         query, key, value = heads_first("query"), heads_first("key"), heads_first("value")
-        logits = jnp.einsum("bhqk,bhmk->bhqm", query * head_width**-0.5, key, preferred_element_type=jnp.float32)
-        if mask is not None:
-            logits = jnp.where(mask, logits, -jnp.inf)
-        weights = jax.nn.softmax(logits, axis=-1)
-        mixed = jnp.einsum("bhqm,bhmk->bhqk", weights.astype(self.dtype), value, preferred_element_type=jnp.float32)
-        mixed = mixed.transpose(0, 2, 1, 3).reshape(b, n, d)
+        scale = (d // self.heads) ** -0.5
+        mixed, weights = attend(query * scale, key, value, mask=mask, dtype=self.dtype)
         out = Dense(d, dtype=self.dtype, kernel_init=nn.initializers.normal(self.out_std), name="out")(mixed)
         return out, weights
 
@@ -199,12 +247,13 @@ class ViewBatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, (d,), jnp.float32)
         x = x.astype(jnp.float32)
         weight = mask.astype(jnp.float32)[:, None, None]
-        count = jnp.sum(weight)
+        count = jnp.maximum(jnp.sum(weight), 1)
+        momentum = self.momentum * jnp.any(mask)  # a batch of padding alone leaves the running statistics as they are
         mean = jnp.sum(x * weight, axis=0) / count
         variance = jnp.sum(jnp.square(x - mean) * weight, axis=0) / count
         if not self.is_initializing():
             for view in range(x.shape[1]):
                 unbiased = variance[view] * count / jnp.maximum(count - 1, 1)
-                running_mean.value += self.momentum * (mean[view] - running_mean.value)
-                running_var.value += self.momentum * (unbiased - running_var.value)
+                running_mean.value += momentum * (mean[view] - running_mean.value)
+                running_var.value += momentum * (unbiased - running_var.value)
         return (x - mean) * jax.lax.rsqrt(variance + self.eps) * scale + bias

@@ -49,7 +49,7 @@ def score(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> Float
 
 def explain(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> dict[str, Array]:
     """Returns `attention` [b gh gw], the class token's in the last block, largest = 1."""
-    return {"attention": class_attention(_forward(clip, normalization, prepared, batch), clip.size.grid)}
+    return {"attention": class_attention(_forward(clip, normalization, prepared, batch).attention[-1], clip.size.grid)}
 
 
 def trainable_rules(train_text: bool) -> Rules:

@@ -2,6 +2,9 @@
 
 CLIP: lower-cased byte-pair encoding of words, pieces that end a word carry `</w>`, one start and one end token around
 the text. Known difference from the OpenAI code: no mojibake repair and no HTML unescaping of the text before encoding.
+BERT uncased: lower-cased words and punctuation cut into the longest known pieces, [CLS] and [SEP] around the text.
+T5 (FLAN-T5 too): the likeliest cut under a Unigram model, one end token behind the text.
+Markup of special tokens, such as [SEP] or </s>, is ordinary text to all three.
 """
 
 import functools
@@ -22,7 +25,12 @@ START_ID = 49406
 END_ID = 49407
 PAD_ID = 0
 CONTEXT_LENGTH = 77
+BERT_VOCABULARY_SIZE = 30522
+BERT_CLS_ID, BERT_SEP_ID, BERT_UNKNOWN_ID = 101, 102, 100
+T5_END_ID, T5_UNKNOWN_ID = 1, 2
 
+_BERT_FILE = "bert_uncased_vocab.txt"
+_T5_FILE = "t5_spiece.model"
 _VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 # 49408 ids = 256 bytes, the same 256 at the end of a word, the merges, start and end; the file holds more merges.
 _MERGES = 49408 - 2 * 256 - 2
@@ -44,14 +52,50 @@ def clip_ids(texts: Sequence[str], *, length: int | None = None) -> Int32[np.nda
       >>> clip_ids(["a photo of a face"]).tolist()
       [[49406, 320, 1125, 539, 320, 1710, 49407]]
     """
-    if not texts:
-        raise ConfigError("no text to tokenise; give at least one prompt")
-    rows = [encoding.ids for encoding in _clip_tokenizer().encode_batch(list(texts))]
-    limit = CONTEXT_LENGTH if length is None else min(length, CONTEXT_LENGTH)
+    rows = _encode(_clip_tokenizer(), texts)
     for text, row in zip(texts, rows, strict=True):
-        if len(row) + 2 > limit:
-            raise ConfigError(f"text '{text}' needs {len(row) + 2} tokens but at most {limit} fit; shorten it")
+        check_length(text, len(row) + 2, min(length or CONTEXT_LENGTH, CONTEXT_LENGTH))
     return pad_ids(rows, length=length)
+
+
+def bert_ids(texts: Sequence[str], *, limit: int = 128) -> list[list[int]]:
+    """Returns the ids of every text in BERT's uncased vocabulary, [CLS] (101) first and [SEP] (102) last.
+
+    Args:
+      texts: at least one text.
+      limit: most tokens a text may need, the two around it included.
+
+    Raises:
+      ConfigError: no text, or one that needs more than `limit` tokens.
+
+    Example:
+      >>> bert_ids(["A photo of a face"])
+      [[101, 1037, 6302, 1997, 1037, 2227, 102]]
+    """
+    rows = [[BERT_CLS_ID, *ids, BERT_SEP_ID] for ids in _encode(_bert_tokenizer(), texts)]
+    for text, row in zip(texts, rows, strict=True):
+        check_length(text, len(row), limit)
+    return rows
+
+
+def t5_ids(texts: Sequence[str], *, limit: int = 128) -> list[list[int]]:
+    """Returns the ids of every text in T5's vocabulary, the end token (1) last.
+
+    Args:
+      texts: at least one text.
+      limit: most tokens a text may need, the end included.
+
+    Raises:
+      ConfigError: no text, or one that needs more than `limit` tokens.
+
+    Example:
+      >>> t5_ids(["(8) PC screen"])
+      [[3, 28007, 2104, 1641, 1]]
+    """
+    rows = [[*ids, T5_END_ID] for ids in _encode(_t5_tokenizer(), texts)]
+    for text, row in zip(texts, rows, strict=True):
+        check_length(text, len(row), limit)
+    return rows
 
 
 def pad_ids(rows: Sequence[Sequence[int]], *, length: int | None = None) -> Int32[np.ndarray, "texts t"]:
@@ -65,13 +109,29 @@ def pad_ids(rows: Sequence[Sequence[int]], *, length: int | None = None) -> Int3
 
 def clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Returns CLIP's piece -> id table (49408 entries) and its merges in order of priority."""
-    packed = (importlib.resources.files("flipjax.prompts") / _VOCABULARY_FILE).read_bytes()
-    lines = gzip.decompress(packed).decode("utf-8").split("\n")
+    lines = gzip.decompress(_shipped(_VOCABULARY_FILE)).decode("utf-8").split("\n")
     merges = [(left, right) for left, right in (line.split() for line in lines[1 : _MERGES + 1])]
     symbols = _byte_symbols()
     pieces = [*symbols, *(symbol + "</w>" for symbol in symbols), *(left + right for left, right in merges)]
     pieces += ["<|startoftext|>", "<|endoftext|>"]
     return {piece: i for i, piece in enumerate(pieces)}, merges
+
+
+def _shipped(name: str) -> bytes:
+    return (importlib.resources.files("flipjax.prompts") / name).read_bytes()
+
+
+def _encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:
+    if not texts:
+        raise ConfigError("no text to tokenise; give at least one")
+    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def check_length(text: str, length: int, limit: int) -> None:
+    """Raises ConfigError where `text` needs more than `limit` tokens."""
+    if length > limit:
+        line = " ".join(text.split())
+        raise ConfigError(f"text '{line}' needs {length} tokens but at most {limit} fit; shorten it")
 
 
 def _byte_symbols() -> list[str]:
@@ -96,4 +156,38 @@ def _clip_tokenizer() -> "Tokenizer":
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    return tokenizer
+
+
+@functools.lru_cache(maxsize=1)
+def _bert_tokenizer() -> "Tokenizer":
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    pieces = _shipped(_BERT_FILE).decode("utf-8").rstrip("\n").split("\n")
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=pieces[BERT_UNKNOWN_ID], max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+@functools.lru_cache(maxsize=1)
+def _t5_tokenizer() -> "Tokenizer":
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    from flipjax.prompts.sentencepiece_model import parse_model
+
+    model = parse_model(_shipped(_T5_FILE))
+    # Pieces that stand for no text get names that no text can have: normalisation removes NUL characters.
+    named = zip(model.texts, model.scores, model.is_normal, strict=True)
+    vocabulary = [(text if is_normal else f"\0{text}", score) for text, score, is_normal in named]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=T5_UNKNOWN_ID, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Precompiled(model.charsmap),
+            normalizers.Strip(),
+            normalizers.Replace(Regex(" +"), " "),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always", split=True)
     return tokenizer

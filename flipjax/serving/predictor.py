@@ -5,9 +5,10 @@ or holds no face, where the face is too small (it is scored all the same), or wh
 should be let in on not_sure.
 """
 
+import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from jaxtyping import Float, UInt8
 
 from flipjax.core import labels
 from flipjax.core.errors import DataError
+from flipjax.core.schemas import Question
 from flipjax.data.overlay import overlay, save_png
 from flipjax.serving.preprocess import PhotoFace, detector_for, faces_of
 
@@ -34,6 +36,8 @@ class Predictor:
     detector: what cut the training crops; photos are cut by `detector_for(detector)`.
     threshold: a face is bona fide where score >= threshold; threshold_rule says how it was chosen.
     explain: the same crops -> heat maps [b gh gw] in [0, 1]; None where the method has none.
+    answers: the same crops -> question name -> probability of each option [b options], for `questions`; None where the
+      method answers none or nobody asked.
     """
 
     score: Callable[[UInt8[np.ndarray, "b h w 3"]], Float[np.ndarray, "b"]]
@@ -44,11 +48,16 @@ class Predictor:
     threshold_rule: str
     explain: Callable[[UInt8[np.ndarray, "b h w 3"]], Float[np.ndarray, "b gh gw"]] | None = None
     batch_size: int = 8
+    questions: tuple[Question, ...] = ()
+    answers: Callable[[UInt8[np.ndarray, "b h w 3"]], Mapping[str, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said about one face, or about one file without a face (box and score None)."""
+    """What is said about one face, or about one file without a face (box and score None).
+
+    `answers` is None where no question was asked, and empty where there was no face to ask about.
+    """
 
     file: str
     box: tuple[float, float, float, float] | None
@@ -58,9 +67,10 @@ class Prediction:
     threshold_rule: str
     reason: str
     is_readable: bool = True
+    answers: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
-        """Returns one line with the keys file, box, score, decision, threshold, threshold_rule, reason."""
+        """Returns one line with the keys file, box, score, decision, threshold, threshold_rule, reason; answers if asked."""
         line = {
             "file": self.file,
             "box": None if self.box is None else [round(v, 1) for v in self.box],
@@ -70,6 +80,8 @@ class Prediction:
             "threshold_rule": self.threshold_rule,
             "reason": self.reason,
         }
+        if self.answers is not None:
+            line["answers"] = dict(self.answers)
         return json.dumps(line, allow_nan=False)
 
 
@@ -77,7 +89,7 @@ def predict(predictor: Predictor, paths: Sequence[Path], explain_dir: Path | Non
     """Yields a prediction per face of the pictures and folders, in order; a bad file becomes a line, never an error.
 
     With `explain_dir` and a predictor that explains, every scored face also leaves `<stem>.png` there (`<stem>_1.png`
-    and so on where an earlier face has the name).
+    and so on where an earlier face has the name); with a predictor that answers, predictions carry the answers.
 
     Raises:
       ConfigError: the face detector is unknown or not installed.
@@ -93,8 +105,12 @@ def predict(predictor: Predictor, paths: Sequence[Path], explain_dir: Path | Non
             stems = [face.file.stem for face in group if face.image is not None]
             for stem, image, values in zip(stems, images, heat, strict=True):
                 save_png(explain_dir / names.free(stem), overlay(image, values))
+        is_asked = explain_dir is not None and predictor.answers is not None
+        answers = iter(_answers(predictor, images) if is_asked else ())
         for face in group:
-            yield _judge(predictor, face, None if face.image is None else float(next(scores)))
+            has_face = face.image is not None
+            judged = _judge(predictor, face, float(next(scores)) if has_face else None)
+            yield dataclasses.replace(judged, answers=next(answers) if has_face else {}) if is_asked else judged
 
 
 def in_batches(
@@ -107,6 +123,39 @@ def in_batches(
         filled = np.stack([*part, *[part[-1]] * (batch_size - len(part))])
         rows.extend(np.asarray(function(filled))[: len(part)])
     return rows
+
+
+def told(question: Question, probabilities: Float[np.ndarray, "options"]) -> dict[str, Any]:
+    """Returns an answer as JSON values: `answer` (the likeliest option), its `probability`, and all `options` by text.
+
+    Where a probability is not a number there is no answer: all values are None.
+
+    Example:
+      >>> told(Question("place", "style", "environment", "Where?", ("in", "out")), np.array([0.25, 0.75]))
+      {'answer': 'out', 'probability': 0.75, 'options': {'in': 0.25, 'out': 0.75}}
+    """
+    if not np.isfinite(probabilities).all():
+        return {"answer": None, "probability": None, "options": dict.fromkeys(question.options)}
+    values = [round(float(value), 6) for value in probabilities]
+    best = int(np.argmax(probabilities))
+    options = dict(zip(question.options, values, strict=True))
+    return {"answer": question.options[best], "probability": values[best], "options": options}
+
+
+def _answers(predictor: Predictor, images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    """One dict of answers by question name for each image."""
+    answer, questions = predictor.answers, predictor.questions
+    assert answer is not None
+
+    def side_by_side(batch: np.ndarray) -> np.ndarray:
+        found = answer(batch)
+        return np.concatenate([np.asarray(found[question.name]) for question in questions], axis=1)
+
+    cuts = np.cumsum([len(question.options) for question in questions])[:-1]
+    rows = (np.split(row, cuts) for row in in_batches(side_by_side, images, predictor.batch_size))
+    return [
+        {question.name: told(question, part) for question, part in zip(questions, row, strict=True)} for row in rows
+    ]
 
 
 def exit_code(predictions: Iterable[Prediction]) -> int:

@@ -19,6 +19,8 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from flipjax.core.errors import CheckpointError
 from flipjax.core.method import Tree
 
+UNREAD = ocp.PLACEHOLDER
+
 
 def _rank(metrics: dict[str, Any]) -> Any:
     value = metrics["selection"]
@@ -93,12 +95,18 @@ class Checkpoints:
     def restore(self, step: int, like: Tree) -> Tree:
         """Returns the state saved at `step`, placed and typed as `like` (arrays or shapes with shardings).
 
+        Leaves of `like` that are `UNREAD` stay in the file and stay `UNREAD`.
+
         Raises:
           CheckpointError: the checkpoint is damaged or belongs to another model.
         """
         with self._explained(f"step {step} cannot be read"):
-            restored = self.manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(like)))
-            return restored["state"]
+            if UNREAD in jax.tree.leaves(like):
+                how = ocp.checkpoint_utils.construct_restore_args(like)
+                args: Any = ocp.args.PyTreeRestore(like, restore_args=how)
+            else:
+                args = ocp.args.StandardRestore(like)
+            return self.manager.restore(step, args=ocp.args.Composite(state=args))["state"]
 
     def _measured(self) -> list[tuple[int, dict[str, Any]]]:
         pairs = [(step, self.manager.metrics(step)) for step in self.manager.all_steps()]

@@ -14,9 +14,12 @@ from flipjax.core.method import Tree
 # Path pattern -> mesh axes of the array's dimensions, first match wins, replicated otherwise. Heads and hidden units are
 # split over `model`, so attention and MLP need one sum each. Optimizer moments match through the same paths.
 PARAMETER_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-    (r"/(query|key|value|fc1)/kernel$", (None, "model")),
+    (r"/(query|key|value|fc1|gate)/kernel$", (None, "model")),
     (r"/(query|key|value|fc1)/bias$", ("model",)),
-    (r"/(attn/out|mlp/fc2)/kernel$", ("model", None)),
+    (r"/((attn|cross)/out|(mlp|query_mlp|text_mlp)/fc2)/kernel$", ("model", None)),
+    # T5: logits and token table by vocabulary rows.
+    (r"(^|/)lm_head/kernel$", (None, "model")),
+    (r"(^|/)shared$", ("model", None)),
 )
 
 

@@ -59,11 +59,14 @@ def stage_at(stages: tuple[Stage, ...], step: int) -> tuple[int, int]:
 
 
 def init_state(
-    method: Method, rng: jax.Array, tx: optax.GradientTransformation, params: Tree | None = None
+    method: Method, rng: jax.Array, tx: optax.GradientTransformation, loaded: Tree | None = None
 ) -> TrainState:
-    """Returns the state before the first update; `params` replaces the fresh ones (loaded weights)."""
+    """Returns the state before the first update; `loaded` replaces fresh leaves of "params" and "frozen" by path."""
     variables = method.init(rng)
-    params = variables["params"] if params is None else params
+    if loaded:
+        fresh = flatten_dict(variables, sep="/", keep_empty_nodes=True)
+        variables = unflatten_dict({**fresh, **flatten_dict(loaded, sep="/")}, sep="/")
+    params = variables["params"]
     step = jax.numpy.zeros((), jax.numpy.int32)
     if method.project is not None:
         params = method.project(params, step)

@@ -14,7 +14,7 @@ from flipjax.core.errors import WeightError, suggest
 from flipjax.weights import rules, store
 
 Tree = Any
-FORMATS = ("openai_clip", "hf_clip", "flip_official")
+FORMATS = ("openai_clip", "hf_clip", "flip_official", "hf_t5")
 
 
 def load(source: str | Path, target: Tree, tables: Sequence[str], *, token_rows: tuple[int, ...] | None = None) -> Tree:

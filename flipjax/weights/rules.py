@@ -47,6 +47,8 @@ class Table:
     dropped: source keys that are never read.
     optional: target paths that a method may lack; the keys that would fill them are then dropped for that reason,
       provided that the target has no leaf that the pattern matches.
+    spare: target paths that a method may lack one by one, such as layers beyond its depth.
+    fresh: target paths that no file of this format has; they are left out of the result.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Table:
     rules: tuple[Rule, ...]
     dropped: tuple[Reason, ...] = ()
     optional: tuple[Reason, ...] = ()
+    spare: tuple[Reason, ...] = ()
+    fresh: tuple[Reason, ...] = ()
 
 
 def apply(
@@ -66,7 +70,7 @@ def apply(
 ) -> Tree:
     """Returns a tree like `target` (nested dicts of anything with a shape) filled from `tensors` through `table`.
 
-    Leaves are float32. `source` names the file in messages; `token_rows` are the vocabulary rows to keep.
+    Leaves are float32; those that the table calls fresh are absent. `source` names the file in messages; `token_rows` are the vocabulary rows to keep.
 
     Raises:
       WeightError: one line with the first problems and their number.
@@ -92,12 +96,13 @@ def apply(
             problems.append(f"'{key}' has no place in the model ('{absent[0]}' is not a parameter)")
         else:
             problems += _fill(filled, key, array, places, leaves, token_rows)
-    problems += [f"'{path}' of the model is not in the file" for path in leaves if path not in filled]
+    wanted = [path for path in leaves if not _first_reason(table.fresh, path)]
+    problems += [f"'{path}' of the model is not in the file" for path in wanted if path not in filled]
     if problems:
         raise WeightError(_summary(f"{source}, read as {table.name}, does not fit the model", problems))
     for reason, count in left_out.items():
         logging.info("%s: %d arrays left out: %s", source, count, reason)
-    return _unflatten_like(target, filled)
+    return _unflatten(filled)
 
 
 def choose(tables: Sequence[Table], tensors: Mapping[str, np.ndarray], *, source: str = "weights") -> Table:
@@ -147,13 +152,15 @@ def flatten(tree: Tree, prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _unflatten_like(tree: Tree, leaves: Mapping[str, np.ndarray], prefix: str = "") -> dict[str, Any]:
-    return {
-        name: _unflatten_like(value, leaves, f"{prefix}{name}/")
-        if isinstance(value, Mapping)
-        else leaves[f"{prefix}{name}"]
-        for name, value in tree.items()
-    }
+def _unflatten(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = leaf
+    return tree
 
 
 def _first_reason(reasons: tuple[Reason, ...], text: str) -> str:
@@ -165,6 +172,9 @@ def _absence(table: Table, absent: list[str], leaves: Mapping[str, Any]) -> str:
     for item in table.optional:
         fits = [re.fullmatch(item.pattern, path) for path in absent]
         if absent and all(fits) and not any(re.fullmatch(item.pattern, leaf) for leaf in leaves):
+            return item.reason
+    for item in table.spare:
+        if absent and all(re.fullmatch(item.pattern, path) for path in absent):
             return item.reason
     return ""
 

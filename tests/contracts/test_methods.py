@@ -24,6 +24,7 @@ from golden_cases import assert_within
 
 METHODS = [module.name for module in pkgutil.iter_modules(flipjax.methods.__path__)]
 ALWAYS = ("image", "is_bona_fide", "mask")
+HEAT_MAPS = {"attention", "cue_map"}
 REAL, PADDED = 6, 8
 
 
@@ -61,6 +62,19 @@ class Case:
         self.loss_and_grads = jax.jit(jax.value_and_grad(objective, has_aux=True))
         self.prepared = jax.jit(self.method.prepare)(*(self.variables[k] for k in ("params", "frozen", "model_state")))
         self.score = jax.jit(self.method.score)
+
+    def answers(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        prepared, answer = self.answering
+        return {name: np.asarray(values) for name, values in answer(prepared, {"image": images}).items()}
+
+    @functools.cached_property
+    def answering(self) -> Any:
+        if self.method.answering is None:
+            pytest.skip("this method answers no questions")
+        prepare = jax.jit(self.method.answering.prepare)
+        return prepare(*(self.variables[k] for k in ("params", "frozen", "model_state"))), jax.jit(
+            self.method.answering.answer
+        )
 
     @functools.cached_property
     def padded(self) -> Any:
@@ -115,10 +129,41 @@ def test_score_is_a_probability_and_explain_a_picture(case: Case):
         return
     clip = case.config.method.clip
     shown = jax.jit(case.method.explain)(case.prepared, {"image": case.batch["image"]})
-    assert shown["attention"].shape == (PADDED, clip.image_size // clip.patch, clip.image_size // clip.patch)
+    assert shown and shown.keys() <= HEAT_MAPS
     assert_finite(shown, "explain ")
-    attention = np.asarray(shown["attention"])
-    assert attention.min() >= 0 and attention.max() <= 1 + 1e-6
+    for name, values in shown.items():
+        assert values.shape == (PADDED, clip.image_size // clip.patch, clip.image_size // clip.patch), name
+        assert float(values.min()) >= 0 and float(values.max()) <= 1 + 1e-6, name
+
+
+def test_questions_have_names_of_their_own_and_fields_that_exist(case: Case):
+    if case.method.answering is None:
+        pytest.skip("this method answers no questions")
+    questions = case.method.answering.questions
+    assert questions and len({question.name for question in questions}) == len(questions)
+    for question in questions:
+        assert question.name.isidentifier(), "the name becomes a key of metrics.json and a column"
+        assert question.branch in ("content", "style") and question.text.strip()
+        assert SCALAR_FIELDS.get(question.field) in (int, bool), question.field
+        assert len(question.options) > 1 and len(set(question.options)) == len(question.options)
+
+
+def test_answers_are_probabilities_of_the_options(case: Case):
+    found = case.answers(case.batch["image"])
+    questions = case.method.answering.questions if case.method.answering else ()
+    assert found.keys() == {question.name for question in questions}
+    for question in questions:
+        shares = found[question.name]
+        assert shares.shape == (PADDED, len(question.options)) and shares.dtype == np.float32
+        assert np.all(np.isfinite(shares)) and shares.min() >= 0, question.name
+        np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5, err_msg=question.name)
+        assert len(np.unique(shares[:, 0])) > 1, f"the answer to '{question.name}' ignores the picture"
+
+
+def test_answers_of_a_row_do_not_depend_on_the_others(case: Case):
+    whole, part = case.answers(case.batch["image"]), case.answers(case.batch["image"][::-1])
+    for name, shares in whole.items():
+        assert_within(part[name][::-1], shares, 1e-5, name)
 
 
 class Watched(dict):
@@ -172,6 +217,17 @@ def test_padding_is_as_if_it_were_not_there(case: Case):
         # A bias before batch norm has no gradient but rounding, hence the floor.
         error = float(jnp.abs(padded_grads[path] - expected).max())
         assert error <= 1e-4 * float(jnp.abs(expected).max()) + 1e-6 * largest, path
+
+
+def test_padding_alone_teaches_nothing(case: Case):
+    empty = {**case.batch, "mask": np.zeros(PADDED, bool)}
+    (loss, aux), grads = case.loss_and_grads(case.variables["params"], empty, case.draws)
+    assert float(loss) == 0 and all(float(term) == 0 for term in aux.terms.values())
+    for path, leaf in flatten_dict(grads, sep="/").items():
+        assert not np.asarray(leaf).any(), path
+    before = jax.tree.leaves(case.variables["model_state"])
+    for old, new in zip(before, jax.tree.leaves(aux.model_state), strict=True):
+        np.testing.assert_array_equal(new, old)
 
 
 def test_scores_of_a_row_do_not_depend_on_the_others(case: Case):

@@ -24,6 +24,12 @@ def test_heat_colours_its_own_corner_red() -> None:
     assert red > blue + 60
 
 
+def test_scale_is_fixed_whatever_else_a_map_holds() -> None:
+    alone, beside = np.full((7, 7), 0.4, np.float32), np.full((7, 7), 0.4, np.float32)
+    beside[0, 6] = 1.0
+    assert np.array_equal(overlay(CROP, alone)[40:], overlay(CROP, beside)[40:])
+
+
 def test_values_outside_the_range_and_nan_are_harmless() -> None:
     heat = np.array([[np.nan, -5.0], [9.0, 1.0]], np.float32)
     expected = overlay(CROP, np.array([[0.0, 0.0], [1.0, 1.0]], np.float32))

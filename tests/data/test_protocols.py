@@ -169,6 +169,56 @@ def test_a_missing_celeb_spoof_source_can_be_switched_off(tmp_path, make_domain)
     assert len(select(get_protocol("c_to_m", with_ca=False, shots=0), tmp_path, profile="default").train)
 
 
+@pytest.mark.parametrize(("name", "targets"), [("ca_to_all", "M C I O W Ce S"), ("ca_to_mcio", "M C I O")])
+@pytest.mark.parametrize("has_dev", [True, False])
+def test_celeb_spoof_alone_trains_and_validates_and_the_others_are_tested_whole(
+    tmp_path, make_domain, name, targets, has_dev
+):
+    for domain in targets.split():
+        make_domain(tmp_path, domain, train=range(2), test=range(2, 3), videos=1, frames=1)
+    dev = {"dev": range(9, 10)} if has_dev else {}
+    make_domain(tmp_path, "CA", train=range(9), test=range(10, 12), videos=1, frames=1, **dev)
+    celeb = source.read_index(tmp_path, "CA")
+    chosen = select(get_protocol(name, with_ca=True, shots=0), tmp_path, profile="default")
+    assert list(chosen.targets) == targets.split()
+    for domain, rows in chosen.targets.items():
+        assert ids(rows) == ids(source.read_index(tmp_path, domain))
+    assert set(chosen.train["domain"]) == set(chosen.source_val["domain"]) == {"CA"}
+    assert ids(chosen.train) | ids(chosen.source_val) == ids(celeb)
+    assert not ids(chosen.train, "subject_id") & ids(chosen.source_val, "subject_id")
+    if has_dev:
+        assert set(chosen.source_val["split"]) == {"dev"}
+    else:
+        by_hash = sorted(ids(celeb, "subject_id"), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        assert ids(chosen.source_val, "subject_id") == set(by_hash[:2]), "a tenth of eleven subjects, rounded up"
+
+
+def test_instruments_limit_training_alone(data_dir):
+    whole = select(get_protocol("syn_bc_to_a", with_ca=False, shots=2), data_dir, profile="default")
+    chosen = protocols.keep_instruments(whole, (0, 1))
+    assert set(whole.train["attack_instrument"]) == {0, 1, 3}
+    keeps = np.isin(whole.train["attack_instrument"], (0, 1))
+    np.testing.assert_array_equal(chosen.train["sample_id"], whole.train["sample_id"][keeps])
+    assert chosen.source_val is whole.source_val
+    assert chosen.targets is whole.targets
+    assert protocols.keep_instruments(whole, ()) is whole
+
+
+@pytest.mark.parametrize(
+    ("instruments", "said"),
+    [
+        ((0, 7), r"data\.instruments \(0,7\) leaves no attack training record; the sources have 0, 1, 3"),
+        ((1, 3), r"data\.instruments \(1,3\) leaves no bona_fide training record"),
+        ((0, 11), r"data\.instruments \(0,11\) names an unknown instrument; expected some of 0 bona_fide, 1 photo"),
+        ((0, -1), r"data\.instruments \(0,-1\) names an unknown"),
+    ],
+)
+def test_instruments_that_leave_a_class_empty_or_do_not_exist_are_config_errors(data_dir, instruments, said):
+    whole = select(get_protocol("syn_c_to_a", with_ca=False, shots=0), data_dir, profile="default")
+    with pytest.raises(ConfigError, match=said):
+        protocols.keep_instruments(whole, instruments)
+
+
 def test_unknown_profile(data_dir):
     with pytest.raises(ConfigError, match="did you mean 'released'"):
         select(get_protocol("syn_c_to_a", with_ca=False, shots=0), data_dir, profile="release")

@@ -119,6 +119,70 @@ def test_domains_of_one_class_have_one_stream():
     assert sampler.names == ("(d0, attack)", "(d1, bona_fide)", "(d2, attack)", "(d2, bona_fide)")
 
 
+def quality_index(counts: dict[tuple[bool, int], int]) -> Index:
+    """Rows of two domains by (is bona fide, camera quality), shuffled together."""
+    rows = [key for key, n in counts.items() for _ in range(n)]
+    order = np.random.default_rng(0).permutation(len(rows))
+    return Index(
+        {
+            "domain": np.array([f"d{i % 2}" for i in order], object),
+            "is_bona_fide": np.array([rows[i][0] for i in order]),
+            "camera_quality": np.array([rows[i][1] for i in order], np.int64),
+            "position": np.arange(len(rows)),
+        }
+    )
+
+
+def test_class_and_quality_make_six_streams_over_all_domains():
+    counts = {(flag, quality): 3 + 2 * quality + flag for flag in (False, True) for quality in range(3)}
+    index = quality_index(counts)
+    sampler = sampling.balanced(index, batch_size=24, seed=2, by=sampling.CLASS_QUALITY)
+    assert sampler.names == (
+        "(attack, low)", "(attack, medium)", "(attack, high)",
+        "(bona_fide, low)", "(bona_fide, medium)", "(bona_fide, high)",
+    )  # fmt: skip
+    for step in range(8):
+        rows = sampler.global_indices(step)
+        drawn = Counter(zip(index["is_bona_fide"][rows].tolist(), index["camera_quality"][rows].tolist(), strict=True))
+        assert drawn == dict.fromkeys(counts, 4)
+    seen = np.concatenate([sampler.global_indices(step) for step in range(2)])
+    assert set(seen) >= set(np.concatenate(sampler.streams[:2])), "two passes of the small streams leave no row out"
+
+
+def test_unknown_quality_is_a_stream_of_its_own_only_where_there_is_some():
+    index = quality_index({(False, -1): 2, (False, 1): 3, (True, 2): 4})
+    sampler = sampling.balanced(index, batch_size=6, seed=0, by=sampling.CLASS_QUALITY)
+    assert sampler.names == ("(attack, unknown)", "(attack, medium)", "(bona_fide, high)")
+    assert [len(rows) for rows in sampler.streams] == [2, 3, 4]
+    with pytest.raises(ConfigError, match=r"batch size 4 does not divide into 3 \(class, camera quality\) streams"):
+        sampling.balanced(index, batch_size=4, seed=0, by=sampling.CLASS_QUALITY, cycling="drop_last")
+
+
+def test_twenty_published_epochs_by_hand():
+    """12,800 samples in micro-batches of 24, ten an update: 533 full ones and one of 8, so 54 updates, the last of 80."""
+    epoch = sampling.VirtualEpoch(samples=12800, batch_size=24, accumulate=10)
+    assert epoch.updates == 54
+    counts = [
+        [sum(epoch.has(update * 10 + micro, slot) for slot in range(24)) for micro in range(10)]
+        for update in (*range(108), 1079)
+    ]
+    full, last = [24] * 10, [24, 24, 24, 8, 0, 0, 0, 0, 0, 0]
+    assert counts == [*[full] * 53, last, *[full] * 53, last, last]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 5), st.integers(0, 4))
+def test_every_virtual_epoch_holds_its_samples_and_ends_with_an_update(samples, batch_size, accumulate, number):
+    epoch = sampling.VirtualEpoch(samples, batch_size, accumulate)
+    steps = epoch.updates * accumulate
+    held = [
+        sum(epoch.has(step, slot) for slot in range(batch_size)) for step in range(number * steps, (number + 1) * steps)
+    ]
+    assert sum(held) == samples
+    assert held == sorted(held, reverse=True)
+    assert sum(held[-accumulate:]) > 0, "no update is empty"
+
+
 def test_uniform_takes_every_row_once_per_pass():
     index = index_of([(5, 1), (2, 3)])
     sampler = sampling.uniform(index, batch_size=4, seed=5)

@@ -12,7 +12,15 @@ from PIL import Image
 
 from flipjax.core.errors import ConfigError
 from flipjax.data import transforms
-from flipjax.data.transforms import ColorJitter, EvalView, PlainView, RandomResizedCrop, SaturationJitter, SslView
+from flipjax.data.transforms import (
+    ColorJitter,
+    EvalView,
+    PlainView,
+    RandomResizedCrop,
+    SaturationJitter,
+    SslView,
+    TrainViews,
+)
 
 
 def colours(seed: int = 0, height: int = 40, width: int = 40) -> np.ndarray:
@@ -110,7 +118,7 @@ def test_resize_is_nothing_where_the_size_fits_and_bicubic_elsewhere():
     image = colours(3)
     assert EvalView(40)(image) is image
     ramp = np.repeat(np.arange(0, 160, 4, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(30, axis=0)
-    out = transforms.eval_view(ramp, size=80)
+    out = transforms.eval_view(ramp, size=80, augment="flip")
     assert out.shape == (80, 80, 3)
     inner = np.arange(80)[10:-10]
     np.testing.assert_allclose(out[40, 10:-10, 0], 4 * ((inner + 0.5) / 2 - 0.5), atol=1)
@@ -317,8 +325,8 @@ def test_jitter_and_blur_strike_as_often_as_they_should():
 def test_views_share_one_front_end_and_the_plain_one_ignores_ssl():
     image = colours(13, 50, 40)
     for seed in range(20):
-        with_ssl = transforms.train_views(image, np.random.default_rng(seed), size=32, ssl=True)
-        without = transforms.train_views(image, np.random.default_rng(seed), size=32, ssl=False)
+        with_ssl = TrainViews(32, "flip", ssl=True)(image, np.random.default_rng(seed))
+        without = TrainViews(32, "flip")(image, np.random.default_rng(seed))
         assert set(without) == {"image"}
         np.testing.assert_array_equal(with_ssl["image"], without["image"])
         assert with_ssl["ssl_views"].shape == (2, 32, 32, 3)
@@ -336,14 +344,8 @@ def test_the_overflow_rule_reaches_the_views():
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 0], red[..., 1] = 255, 3
     wrapped = [
-        transforms.train_views(red, np.random.default_rng(i), size=32, ssl=False, overflow="wrap")["image"].max(
-            axis=(0, 1)
-        )
-        for i in range(60)
+        TrainViews(32, "flip", "wrap")(red, np.random.default_rng(i))["image"].max(axis=(0, 1)) for i in range(60)
     ]
-    clipped = [
-        transforms.train_views(red, np.random.default_rng(i), size=32, ssl=False)["image"].max(axis=(0, 1))
-        for i in range(60)
-    ]
+    clipped = [TrainViews(32, "flip")(red, np.random.default_rng(i))["image"].max(axis=(0, 1)) for i in range(60)]
     assert max(value[2] for value in wrapped) > 200
     assert max(value[2] for value in clipped) < 60

@@ -6,8 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from flipjax.core.schemas import ScoreTable
+from flipjax.core.schemas import Question, ScoreTable
 from flipjax.evaluation import figures, protocol, report
+from flipjax.evaluation.answers import AnswerTable
+from flipjax.evaluation.answers_shown import Picture, bars_by_question
 from flipjax.metrics.curves import roc
 
 
@@ -19,6 +21,27 @@ def _frames(seed: int, *, subjects: bool = True, saturated: bool = False) -> Sco
     ids = np.array([f"f{i}" for i in range(60)], dtype=object)
     people = np.array([f"p{i % 7}" if subjects else "" for i in range(60)], dtype=object)
     return ScoreTable(ids, ids, people, np.full(60, "m", dtype=object), label, kinds, scores)
+
+
+KIND = Question(
+    "camera_quality", "style", "camera_quality", "How good?\n(1) a (2) b", ("(1) a", "(2) b", "(3) c", "(4) d")
+)
+SAID = {
+    "camera_quality": {
+        "answer": "(2) b",
+        "probability": 0.5,
+        "options": {"(1) a": 0.3, "(2) b": 0.5, "(3) c": 0.15, "(4) d": 0.05},
+        "right": "(4) d",
+    }
+}
+FACE = Picture(b"\x89PNG", "a face", "cue_map", SAID)
+
+
+def _answers(right: list[int]) -> AnswerTable:
+    """Everything is answered with the first option."""
+    ids = np.array([f"f{i}" for i in range(len(right))], dtype=object)
+    shares = np.tile([0.7, 0.1, 0.1, 0.1], (len(right), 1))
+    return AnswerTable(ids, (KIND,), {KIND.name: shares}, {KIND.name: np.array(right)})
 
 
 def _page(tables: dict[str, ScoreTable], dev: ScoreTable | None = None, pictures=(), **context) -> str:
@@ -56,7 +79,7 @@ def _parse(page: str) -> _Balance:
 
 
 def test_page_is_well_formed_and_asks_for_nothing() -> None:
-    page = _page({"a": _frames(1), "syn_b": _frames(2)}, _frames(3), pictures=[(b"\x89PNG", "a picture")])
+    page = _page({"a": _frames(1), "syn_b": _frames(2)}, _frames(3), pictures=[Picture(b"\x89PNG", "a picture"), FACE])
     parsed = _parse(page)
     assert not parsed.open and not parsed.wrong
     assert parsed.addresses and all(address.startswith("data:image/png;base64,") for address in parsed.addresses)
@@ -114,8 +137,10 @@ def test_everything_from_outside_is_escaped() -> None:
     evil = "<script>alert(1)</script>"
     table = _frames(1)
     kinds = np.where(table.is_bona_fide, "", evil).astype(object)
+    said = {"answer": evil, "options": {evil: 1.0}, "right": evil}
+    pictures = [Picture(b"x", evil), Picture(b"x", evil, evil, {evil: said})]
     tables = {evil: ScoreTable(**{**table.__dict__, "attack_type": kinds})}
-    page = _page(tables, _frames(2), pictures=[(b"x", evil)], config={"a": evil}, command=evil, versions={evil: "1"})
+    page = _page(tables, _frames(2), pictures=pictures, config={"a": evil}, command=evil, versions={evil: "1"})
     assert "<script" not in page and "&lt;script&gt;" in page
 
 
@@ -162,3 +187,71 @@ def test_roc_path_starts_at_reject_all_and_ends_at_accept_all() -> None:
 
 def test_ninth_series_is_dashed() -> None:
     assert figures.series_class(0) == "series s0" and figures.series_class(8) == "series s0 dashed"
+
+
+def test_accuracies_stand_beside_chance() -> None:
+    tables = {"a": _frames(1), "b": _frames(2)}
+    answers = {"a": _answers([0, 0, 1, 2]), "b": _answers([-1])}
+    metrics = protocol.evaluate(tables, None, resamples=0, answers=answers)
+    assert metrics["targets"]["a"]["camera_quality_accuracy"] == pytest.approx(100 / 3)
+    assert metrics["mean"]["camera_quality_accuracy"] == pytest.approx(100 / 3)
+    page = report.render_report(title="t", metrics=metrics, tables=tables, context={})
+    (section,) = re.findall(r"<h2>Answers to the questions</h2>.*?</section>", page, flags=re.S)
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', section, flags=re.S)
+    assert [name for name, _ in rows] == ["a", "b", "mean"]
+    assert "<b>33.33</b>" in rows[0][1] and ">25.0<" in rows[0][1] and ">3 of 4<" in rows[0][1]
+    assert "<b>–</b>" in rows[1][1] and ">0<" in rows[1][1], "no label is known"
+    assert "<b>33.33</b>" in rows[2][1]
+    assert "How good?" in section and "camera quality" in section
+    assert not _parse(page).open and not _parse(page).wrong
+
+
+def test_bars_are_the_likeliest_options_and_the_right_one() -> None:
+    ((question, right, bars),) = bars_by_question(FACE)
+    assert (question, right) == ("camera quality", "(4) d")
+    assert [(bar.option, bar.percent) for bar in bars] == [
+        ("(2) b", "50.0"), ("(1) a", "30.0"), ("(3) c", "15.0"), ("(4) d", "5.0")
+    ]  # fmt: skip
+    assert [bar.is_answer for bar in bars] == [True, False, False, False]
+    assert [bar.is_right for bar in bars] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("right", "shown", "hidden"),
+    [
+        ("(4) d", ["✗ wrong answer", "right option"], ["✓", "not known"]),
+        ("(2) b", ["✓ right answer"], ["✗", "right option", "not known", "(4) d"]),
+        ("", ["right answer not known", ">answer<"], ["✓", "✗", "right option", "(4) d"]),
+    ],
+)
+def test_right_and_wrong_are_said_in_words(right: str, shown: list[str], hidden: list[str]) -> None:
+    face = Picture(b"x", "a face", "cue_map", {"camera_quality": {**SAID["camera_quality"], "right": right}})
+    page = _page({"a": _frames(1)}, pictures=[face])
+    (article,) = re.findall(r"<article>.*?</article>", page, flags=re.S)
+    assert all(text in article for text in shown) and not any(text in article for text in hidden)
+
+
+def test_cue_map_says_what_it_means_and_attention_does_not() -> None:
+    page = _page({"a": _frames(1)}, pictures=[FACE])
+    assert "a face; cue map: 1 = attack" in page and "the same fixed scale" in page
+    page = _page({"a": _frames(1)}, pictures=[Picture(b"x", "a face", "attention")])
+    assert "a face; attention" in page and "1 = attack" not in page and "fixed scale" not in page
+    page = _page({"a": _frames(1)}, pictures=[Picture(b"x", "a face", "cue_map")])
+    assert "1 = attack" in page and "the same fixed scale" in page and "<article>" not in page
+
+
+def test_answers_that_are_no_numbers_do_not_break_the_page() -> None:
+    silent = {"camera_quality": {"answer": None, "probability": None, "options": {"(1) a": None}, "right": "(1) a"}}
+    assert "no answer" in _page({"a": _frames(1)}, pictures=[Picture(b"x", "a face", "", silent)])
+
+
+def test_sweep_lists_accuracies_of_the_runs_that_have_them() -> None:
+    tables = {"a": _frames(1)}
+    plain = protocol.evaluate(tables, None, resamples=0)
+    asked = protocol.evaluate(tables, None, resamples=0, answers={"a": _answers([0, 1])})
+    metrics = protocol.merge_runs([protocol.Run("plain", 0, plain), protocol.Run("asked", 0, asked)])
+    page = report.render_report(title="t", metrics=metrics, tables={}, context={})
+    (section,) = re.findall(r"<h2>Runs</h2>.*?</section>", page, flags=re.S)
+    assert "camera quality answers right, %" in section
+    rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', section, flags=re.S))
+    assert "<b>50.00</b>" in rows["asked"] and rows["plain"].count("<b>–</b>") == 2

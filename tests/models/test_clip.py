@@ -190,4 +190,4 @@ def test_class_attention_is_the_mean_of_heads_in_grid_order() -> None:
     x = jnp.zeros((1, 5, 2))
     ignored = jnp.full((1, 2, 5, 5), 0.2)
     out = ImageOutput(x, x, x[:, 0], None, (x, x), (ignored, jnp.asarray(weights)))
-    assert_within(class_attention(out, 2), np.array([[[0.25, 0.25], [1.0, 0.5]]]), 1e-6)
+    assert_within(class_attention(out.attention[-1], 2), np.array([[[0.25, 0.25], [1.0, 0.5]]]), 1e-6)

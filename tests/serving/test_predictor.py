@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from flipjax.core.errors import DataError
+from flipjax.core.schemas import Question
 from flipjax.serving import predictor as p
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,62 @@ def test_explanations_are_saved_under_names_that_do_not_collide(tmp_path: Path) 
 def test_method_without_explanations_saves_none(tmp_path: Path) -> None:
     list(p.predict(MODEL, photos(tmp_path, [9]), tmp_path / "explain"))
     assert not (tmp_path / "explain").exists()
+
+
+BRIGHT = Question("light", "style", "illumination", "How bright?", ("(1) dark", "(2) bright"))
+THIRD = Question("third", "content", "attack_instrument", "Which third?", ("(1) low", "(2) middle", "(3) high"))
+
+
+def bright_answers(images: np.ndarray) -> dict[str, np.ndarray]:
+    assert images.shape == (4, 16, 16, 3)
+    share = images.mean(axis=(1, 2, 3)) / 255
+    thirds = np.stack([np.abs(share - place) for place in (1.0, 0.5, 0.0)], axis=1) + 0.01
+    found = {"third": thirds / thirds.sum(axis=1, keepdims=True), "light": np.stack([1 - share, share], axis=1)}
+    return {name: values.astype(np.float32) for name, values in found.items()}
+
+
+ASKED = dataclasses.replace(MODEL, questions=(BRIGHT, THIRD), answers=bright_answers, explain=heat)
+
+
+def test_every_face_gets_its_own_answers_and_a_missing_one_none(tmp_path: Path) -> None:
+    paths = photos(tmp_path, [0, 51, 102, 153, 204])
+    mixed = [path for good in paths for path in (tmp_path / "missing.png", good)]
+    lines = [json.loads(found.to_json()) for found in p.predict(ASKED, mixed, tmp_path / "explain")]
+    assert all(list(line) == [*KEYS, "answers"] for line in lines)
+    assert all(line["answers"] == {} for line in lines[::2])
+    for line, share in zip(lines[1::2], [0, 0.2, 0.4, 0.6, 0.8], strict=True):
+        assert list(line["answers"]) == ["light", "third"]
+        light = line["answers"]["light"]
+        assert list(light["options"]) == ["(1) dark", "(2) bright"]
+        assert light["options"]["(2) bright"] == pytest.approx(share, abs=1e-6)
+        assert light["answer"] == ("(2) bright" if share > 0.5 else "(1) dark")
+        assert light["probability"] == max(light["options"].values())
+        assert sum(line["answers"]["third"]["options"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_without_explanations_the_line_is_the_same_as_ever(tmp_path: Path) -> None:
+    def never(images: np.ndarray) -> dict[str, np.ndarray]:
+        raise AssertionError("nobody asked")
+
+    paths = photos(tmp_path, [9, 200])
+    quiet = dataclasses.replace(ASKED, answers=never)
+    assert [f.to_json() for f in p.predict(quiet, paths)] == [f.to_json() for f in p.predict(MODEL, paths)]
+
+
+def test_a_method_that_draws_and_answers_nothing_adds_no_key(tmp_path: Path) -> None:
+    (found,) = p.predict(dataclasses.replace(MODEL, explain=heat), photos(tmp_path, [9]), tmp_path / "explain")
+    assert list(json.loads(found.to_json())) == KEYS
+
+
+def test_answers_that_are_no_numbers_are_null(tmp_path: Path) -> None:
+    def broken(images: np.ndarray) -> dict[str, np.ndarray]:
+        return {**bright_answers(images), "light": np.full((len(images), 2), np.nan, np.float32)}
+
+    model = dataclasses.replace(ASKED, answers=broken)
+    (found,) = p.predict(model, photos(tmp_path, [9]), tmp_path / "explain")
+    answers = json.loads(found.to_json())["answers"]
+    assert answers["light"] == {"answer": None, "probability": None, "options": {"(1) dark": None, "(2) bright": None}}
+    assert answers["third"]["answer"] == "(1) low"
 
 
 def test_decision_file_is_read(tmp_path: Path) -> None:

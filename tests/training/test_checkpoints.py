@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from flipjax.core.errors import CheckpointError
-from flipjax.training.checkpoints import Checkpoints, abstract_like, open_checkpoints
+from flipjax.training.checkpoints import UNREAD, Checkpoints, abstract_like, open_checkpoints
 from flipjax.training.sharding import make_mesh, tree_shardings
 
 CONFIG = {"seed": 0, "optim": {"lr": 1e-6}}
@@ -210,3 +210,24 @@ def test_half_a_save_is_ignored_and_replaced(tmp_path) -> None:
         checkpoints.save(4, tree(4), CONFIG, None)
         checkpoints.wait()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4"]
+
+
+def test_what_is_marked_unread_stays_in_the_file(finished) -> None:
+    wanted = {"step": UNREAD, "params": like(devices=8, model=2)["params"]}
+    with opened(finished) as checkpoints:
+        restored = checkpoints.restore(2, wanted)
+        assert checkpoints.best() == 2
+    assert restored["step"] is UNREAD
+    kernel = restored["params"]["fc1"]["kernel"]
+    np.testing.assert_array_equal(kernel, tree(2)["params"]["fc1"]["kernel"])
+    assert kernel.sharding == wanted["params"]["fc1"]["kernel"].sharding
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (8, 4, 1)])
+def test_another_model_is_noticed_when_only_a_part_is_read(finished, shape) -> None:
+    other = {"params": {"fc1": {"kernel": jnp.zeros(shape)}}}
+    part = abstract_like(other, tree_shardings(other, make_mesh(1, 1, jax.devices()[:1])))
+    with opened(finished) as checkpoints:
+        with pytest.raises(CheckpointError) as error:
+            checkpoints.restore(4, {"step": UNREAD, **part})
+        assert_one_line(error, "step 4 cannot be read")

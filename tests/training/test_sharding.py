@@ -8,6 +8,7 @@ from jax.sharding import AxisType, PartitionSpec
 
 import tiny_methods as tiny
 from flipjax.core.errors import ConfigError
+from flipjax.models.t5 import T5, T5Size
 from flipjax.training import optim, sharding
 from flipjax.training.sharding import make_mesh, put_batch, tree_shardings
 from flipjax.training.state import init_state
@@ -59,6 +60,23 @@ def test_hidden_units_are_split_and_the_rest_is_on_every_device() -> None:
     assert placed["mlp"]["fc1"] == {"kernel": columns, "bias": units}
     assert placed["mlp"]["fc2"] == {"kernel": rows, "bias": everywhere}
     assert placed["ln_1"]["scale"] == everywhere
+
+
+def test_t5_is_split_over_heads_hidden_units_and_vocabulary() -> None:
+    size = T5Size(width=16, heads=4, head_width=4, hidden=24, layers=1, vocab=32)
+    ids, mask = jnp.ones((1, 2), int), jnp.ones((1, 2), bool)
+    params = jax.eval_shape(T5(size).init, jax.random.key(0), ids, mask, ids, mask)["params"]
+    mesh = make_mesh(2, 4)
+    for wrapped in (params, {"frozen": {"t5": params}}):
+        placed = jax.tree.map(lambda place: place.spec, tree_shardings(wrapped, mesh))
+        placed = placed["frozen"]["t5"] if "frozen" in placed else placed
+        columns, rows = PartitionSpec(None, "model"), PartitionSpec("model", None)
+        block = placed["decoder"]["blocks_0"]
+        for part in ("attn", "cross"):
+            assert [block[part][name]["kernel"] for name in ("query", "key", "value", "out")] == [columns] * 3 + [rows]
+        assert [block["mlp"][name]["kernel"] for name in ("gate", "fc1", "fc2")] == [columns] * 2 + [rows]
+        assert placed["lm_head"]["kernel"] == columns and placed["shared"] == rows
+        assert placed["decoder"]["relative_bias"] == block["ln_cross"]["scale"] == PartitionSpec()
 
 
 def test_moments_lie_where_their_parameters_lie() -> None:

@@ -62,6 +62,6 @@ def test_initial_state_projects_and_holds_moments_of_trained_leaves_alone() -> N
 def test_given_parameters_replace_fresh_ones() -> None:
     method = toy.make()
     given = {"a": {"w": jnp.ones(toy.WIDTH)}, "b": {"w": jnp.zeros(toy.WIDTH)}}
-    state = init_state(method, jax.random.key(0), optim.build(method.stages[0]), given)
+    state = init_state(method, jax.random.key(0), optim.build(method.stages[0]), {"params": given})
     jax.tree.map(np.testing.assert_array_equal, state.params, given)
     assert int(state.model_state["updates"]) == 0

@@ -1,0 +1,402 @@
+"""InstructFLIP (ACM MM 2025): content and style branches answer questions through a frozen FLAN-T5; scoring needs none.
+
+A CLIP image tower feeds two Q-Formers that read a question each. Their queries are a soft prompt for the frozen language
+model (losses `content` and `style`) and are fused with the content tokens for the classifier (`cls`) and the cue map
+(`cue`). Every variant of the paper's Tables 3 - 6 is a setting, see configs/instruct_flip.py.
+Published (Table 2, mean HTER of seven targets, trained on CelebA-Spoof): 12.68 %, 14.39 % without the language model.
+Differences between paper and code are switches with a row in PARITY.md. Cost at ViT-B/16 with T5-base: 206 GFLOP an image in
+training, 37.5 for the score.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from einops import rearrange
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Key
+
+from flipjax.core.errors import ConfigError, suggest
+from flipjax.core.method import Answering, Aux, Batch, Draws, Method, OptimizerSpec, Pretrained, Stage, Tree
+from flipjax.core.rng import per_slot, stream
+from flipjax.losses.classification import class_cross_entropy, cross_entropy
+from flipjax.losses.contrastive import nt_xent
+from flipjax.losses.cue import cue_loss
+from flipjax.losses.language import token_cross_entropy
+from flipjax.models import instructed_clip as network
+from flipjax.models.clip import ClipSize, ImageTower, class_attention
+from flipjax.models.cue_generator import CueGenerator, add_cue_noise
+from flipjax.models.fp4 import fp4_sim
+from flipjax.models.fusion import Fusion, FusionSize
+from flipjax.models.heads import Projector, project_unit_columns
+from flipjax.models.instructed_clip import InstructedClip, Visual
+from flipjax.models.layers import network_input, run
+from flipjax.models.qformer import QFormer, QFormerSize
+from flipjax.models.t5 import T5
+from flipjax.models.t5_decode import REDUCTIONS, option_probabilities, option_scores
+from flipjax.models.t5_layers import T5_SIZES, T5Size
+from flipjax.prompts.branches import T5_VOCABULARY, Branch, compact_language, make_branches
+
+SSL_TEMPERATURE = 0.1
+ANSWERS = ("llm", "queries", "features", "none")
+ATTENTIONS = ("content", "learned")
+QUANTISATIONS = ("none", "fp4_sim")
+FORMULAS = {"half": 0.5, "paper": 1.0}
+
+
+@dataclass(frozen=True)
+class InstructFlip:
+    """Typed settings of one variant; `llm` answers through a soft prompt, without it linear heads do, or nobody.
+
+    `frozen_dtype` and `quantise` say how the language model is stored.
+    """
+
+    net: InstructedClip
+    llm: T5 | None
+    branches: tuple[Branch, ...]
+    weights: dict[str, float]
+    projector: Projector | None
+    cue_noise: float
+    cue_quadratic: float
+    reduce: str
+    normalization: str
+    frozen_dtype: DTypeLike
+    quantise: bool
+
+    def branch(self, name: str) -> Branch | None:
+        return next((branch for branch in self.branches if branch.name == name), None)
+
+
+def init(flip: InstructFlip, rng: Key[Array, ""]) -> dict[str, Tree]:
+    """Returns freshly initialised variables; the language model is frozen."""
+    size = flip.net.tower.size
+    images = jnp.zeros((1, size.image_size, size.image_size, 3), jnp.float32)
+    params = network.init_params(flip.net, partial(stream, rng), images)
+    frozen, model_state = {}, {}
+    if flip.llm is not None:
+        ids, mask = jnp.zeros((1, 1), int), jnp.ones((1, 1), bool)
+        fresh = flip.llm.init(stream(rng, "t5"), ids, mask, ids, mask)["params"]
+        frozen = {"t5": finish_t5(flip, fresh)}
+    if flip.projector is not None:
+        variables = flip.projector.init(stream(rng, "projector"), jnp.zeros((2, 2, size.width)), jnp.ones(2, bool))
+        params["projector"], model_state["projector"] = variables["params"], variables["batch_stats"]
+    return {"params": params, "frozen": frozen, "model_state": model_state}
+
+
+def finish_t5(flip: InstructFlip, t5: Tree) -> Tree:
+    """Returns the language model as it is stored: quantised where the release is, in the frozen type."""
+    t5 = fp4_sim(t5) if flip.quantise else t5
+    return jax.tree.map(lambda leaf: leaf.astype(flip.frozen_dtype), t5)
+
+
+def draws(flip: InstructFlip, rng: Key[Array, ""], batch: Batch) -> Draws:
+    """Draws `dropout` (raw keys), `cue_noise` (standard normal) and `style_question` (index), per slot."""
+    count, drawn = batch["mask"].shape[0], {}
+    if flip.net.qformers:
+        drawn["dropout"] = jax.random.key_data(per_slot(stream(rng, "dropout"), count))
+    if flip.net.cue is not None:
+        size = flip.net.tower.size
+        noise = partial(jax.random.normal, shape=(size.grid**2, size.width))
+        drawn["cue_noise"] = jax.vmap(noise)(per_slot(stream(rng, "cue_noise"), count))
+    style = flip.branch("style")
+    if style is not None:
+        pick = partial(jax.random.randint, shape=(), minval=0, maxval=style.drawn)
+        asked = jax.vmap(pick)(per_slot(stream(rng, "style_question"), count))
+        drawn["style_question"] = jnp.where(batch["is_bona_fide"], style.live, asked) if style.live >= 0 else asked
+    return drawn
+
+
+def labels_of(branch: Branch, batch: Batch, asked: Int[Array, "b"]) -> Int[Array, "b"]:
+    """Returns the index of the right option of each sample's question, -1 where it is unknown."""
+    columns = jnp.stack([batch[question.field].astype(jnp.int32) for question in branch.questions], axis=1)
+    return jnp.take_along_axis(columns, asked[:, None], axis=1)[:, 0]
+
+
+def answer_loss(
+    flip: InstructFlip,
+    params: Tree,
+    frozen: Tree,
+    branch: Branch,
+    visual: Visual,
+    queries: dict[str, Float[Array, "b q d"]],
+    batch: Batch,
+    asked: Int[Array, "b"],
+) -> Float[Array, ""]:
+    """Returns L_content or L_style: over all answer tokens of the labelled samples, or over their classes."""
+    labels = labels_of(branch, batch, asked)
+    if flip.llm is None:
+        classes = jnp.asarray(branch.class_of)[asked, labels + 1]
+        logits = network.head_logits(flip.net, params, branch.name, visual, queries)
+        return class_cross_entropy(logits, classes, batch["mask"] & (classes >= 0))
+    text = jnp.asarray(branch.tokens.t5_ids)[asked], jnp.asarray(branch.tokens.t5_mask)[asked]
+    encoded, mask = network.encode_question(flip.net, flip.llm, params, frozen["t5"], queries[branch.name], *text)
+    right = (asked, jnp.maximum(labels, 0))
+    ids, known = jnp.asarray(branch.tokens.answer_ids)[right], jnp.asarray(branch.tokens.answer_mask)[right]
+    known = known & ((labels >= 0) & batch["mask"])[:, None]
+    logits = run(flip.llm, frozen["t5"], encoded, mask, ids, known, method="decode")
+    return token_cross_entropy(logits, ids, known)
+
+
+def loss(
+    flip: InstructFlip, params: Tree, frozen: Tree, model_state: Tree, batch: Batch, draws: Draws
+) -> tuple[Float[Array, ""], Aux]:
+    """Returns the weighted sum of Eq. 6 over the parts that the variant has."""
+    mask, is_attack = batch["mask"], ~batch["is_bona_fide"]
+    keys = draws.get("dropout")
+    visual, simclr, model_state = _look_and_contrast(flip, params, model_state, batch)
+    only = jnp.zeros(mask.shape[0], jnp.int32)
+    asked = {branch.name: draws.get(f"{branch.name}_question", only) for branch in flip.branches}
+    texts = {branch.name: branch.text(asked[branch.name]) for branch in flip.branches}
+    queries = network.ask(flip.net, params, visual, texts, keys)
+    fused = network.fuse(flip.net, params, visual, queries, keys)
+    terms = {"cls": cross_entropy(network.classify(flip.net, params, fused), batch["is_bona_fide"], mask), **simclr}
+    for branch in flip.branches:
+        terms[branch.name] = answer_loss(flip, params, frozen, branch, visual, queries, batch, asked[branch.name])
+    if flip.net.cue is not None:
+        patches = network.cue_patches(flip.net, visual, fused)
+        if "cue_noise" in draws:
+            patches = add_cue_noise(patches, draws["cue_noise"], is_attack, flip.cue_noise)
+        cue_map = run(flip.net.cue, params["cue"], patches)
+        terms["cue"] = cue_loss(cue_map, is_attack, mask, quadratic=flip.cue_quadratic)
+    total = sum((flip.weights[name] * term for name, term in terms.items()), start=jnp.zeros(()))
+    return total, Aux(terms=terms, model_state=model_state)
+
+
+def _look_and_contrast(
+    flip: InstructFlip, params: Tree, model_state: Tree, batch: Batch
+) -> tuple[Visual, dict[str, Array], Tree]:
+    """Returns the features of the plain view, and the contrastive term of two more views where it is switched on."""
+    if flip.projector is None:
+        return network.look(flip.net, params, network_input(batch["image"], flip.normalization)), {}, model_state
+    views = jnp.concatenate([batch["image"][:, None], batch["ssl_views"]], axis=1)
+    images = network_input(rearrange(views, "b v h w c -> (v b) h w c"), flip.normalization)
+    every = network.look(flip.net, params, images)
+    count = batch["mask"].shape[0]
+    tokens = rearrange(every.class_token[count:], "(v b) d -> b v d", v=2)
+    projector = {"params": params["projector"], "batch_stats": model_state["projector"]}
+    h, updated = flip.projector.apply(projector, tokens, batch["mask"], mutable=["batch_stats"])
+    simclr = nt_xent(h[:, 0], h[:, 1], batch["mask"], temperature=SSL_TEMPERATURE)
+    return jax.tree.map(lambda x: x[:count], every), {"ssl": simclr}, {"projector": updated["batch_stats"]}
+
+
+def prepare(flip: InstructFlip, params: Tree, frozen: Tree, model_state: Tree) -> Tree:
+    """Returns what scoring needs: no language model, no words, each Q-Former begun with its questions."""
+    texts = {branch.name: branch.text(slice(None)) for branch in flip.branches}
+    return network.prepare(flip.net, params, texts)
+
+
+def score(flip: InstructFlip, prepared: Tree, batch: Batch) -> Float[Array, "b"]:
+    """Returns P(bona fide) by the first fused token alone, mean over the style questions that score."""
+    visual = network.look(flip.net, prepared["params"], network_input(batch["image"], flip.normalization))
+    selections = [
+        jax.nn.softmax(network.classify(flip.net, prepared["params"], fused))[:, 1]
+        for fused in _fused(flip, prepared, visual, batch["image"], first_only=True)
+    ]
+    return sum(selections[1:], start=selections[0]) / len(selections)
+
+
+def _fused(
+    flip: InstructFlip, prepared: Tree, visual: Visual, image: Array, *, first_only: bool
+) -> list[Float[Array, "b r d"]]:
+    """Returns the fused tokens for every style question that scores; the content branch has one question."""
+    style = flip.branch("style")
+    asked: tuple[Int[Array, "b"] | int, ...] = (0,) if style is None else style.scored
+    if style is not None and style.random_score:
+        asked = (jnp.asarray(style.scored)[network.image_number(image) % len(style.scored)],)
+    content = {
+        name: network.finish(flip.net, prepared, name, visual, 0) for name in flip.net.qformers if name != "style"
+    }
+    fused = []
+    for which in asked:
+        own = {
+            name: network.finish(flip.net, prepared, name, visual, which)
+            for name in flip.net.qformers
+            if name == "style"
+        }
+        fused.append(network.fuse(flip.net, prepared["params"], visual, {**content, **own}, first_only=first_only))
+    return fused
+
+
+def explain(flip: InstructFlip, prepared: Tree, batch: Batch) -> dict[str, Array]:
+    """Returns `cue_map` [b gh gw] without noise, 1 = attack, where there is one, and `attention`, largest = 1."""
+    visual = network.look(flip.net, prepared["params"], network_input(batch["image"], flip.normalization))
+    shown = {"attention": class_attention(visual.attention, flip.net.tower.size.grid)}
+    if flip.net.cue is None:
+        return shown
+    fused = _fused(flip, prepared, visual, batch["image"], first_only=False)[0]
+    cue_map = run(flip.net.cue, prepared["params"]["cue"], network.cue_patches(flip.net, visual, fused))
+    return {"cue_map": jnp.clip(jnp.mean(cue_map, axis=-1), 0.0, 1.0), **shown}
+
+
+def prepare_answers(flip: InstructFlip, params: Tree, frozen: Tree, model_state: Tree) -> Tree:
+    """Returns what answering needs: scoring's part, the answer heads or the language model."""
+    heads = {name: leaf for name, leaf in params.items() if name == "t5_proj" or name.endswith("_head")}
+    prepared = prepare(flip, params, frozen, model_state)
+    return {**prepared, "params": {**prepared["params"], **heads}, **frozen}
+
+
+def answer(flip: InstructFlip, prepared: Tree, batch: Batch) -> dict[str, Float[Array, "b o"]]:
+    """Returns the probability of every option of every question, by option scoring or by the linear heads."""
+    visual = network.look(flip.net, prepared["params"], network_input(batch["image"], flip.normalization))
+    answers = {}
+    for branch in flip.branches:
+        for number, question in enumerate(branch.questions):
+            queries = {}
+            if branch.name in flip.net.qformers:
+                queries = {branch.name: network.finish(flip.net, prepared, branch.name, visual, number)}
+            answers[question.name] = option_shares(flip, prepared, branch, number, visual, queries)
+    return answers
+
+
+def option_shares(
+    flip: InstructFlip, prepared: Tree, branch: Branch, number: int, visual: Visual, queries: dict[str, Array]
+) -> Float[Array, "b o"]:
+    """Returns the probability of each option of one question."""
+    count = len(branch.questions[number].options)
+    params = prepared["params"]
+    if flip.llm is None:
+        logits = network.head_logits(flip.net, params, branch.name, visual, queries)
+        return jax.nn.softmax(logits[:, branch.class_of[number, 1 : count + 1]], axis=-1)
+    text = branch.tokens.t5_ids[number][None], branch.tokens.t5_mask[number][None]
+    encoded, mask = network.encode_question(flip.net, flip.llm, params, prepared["t5"], queries[branch.name], *text)
+    ids, known = branch.tokens.answer_ids[number, :count], branch.tokens.answer_mask[number, :count]
+    sums, lengths = option_scores(flip.llm, prepared["t5"], encoded, mask, jnp.asarray(ids), jnp.asarray(known))
+    return option_probabilities(sums, lengths, reduce=flip.reduce)
+
+
+def project(params: Tree, step: Array) -> Tree:
+    """Makes every feature's class weights unit length, as the released classifiers do before each forward."""
+    heads = [name for name in params if name == "classifier" or name.endswith("_head")]
+    made = {name: {**params[name], "kernel": project_unit_columns(params[name]["kernel"])} for name in heads}
+    return {**params, **made}
+
+
+def make(config: Any) -> Method:
+    """Builds InstructFLIP, or the variant that the switches describe, from a config of configs/instruct_flip.py.
+
+    Raises:
+      ConfigError: a switch with an unknown value, or parts that do not go together.
+    """
+    flip = settings(config)
+    fields = (question.field for branch in flip.branches for question in branch.questions)
+    inputs = dict.fromkeys(("image", *(name for name in fields if name != "is_bona_fide")))
+    answering = Answering(
+        questions=tuple(question for branch in flip.branches for question in branch.questions),
+        prepare=partial(prepare_answers, flip),
+        answer=partial(answer, flip),
+    )
+    return Method(
+        name="instruct_flip",
+        inputs=(*inputs, "ssl_views") if flip.projector is not None else tuple(inputs),
+        init=partial(init, flip),
+        draws=partial(draws, flip),
+        loss=partial(loss, flip),
+        prepare=partial(prepare, flip),
+        score=partial(score, flip),
+        explain=partial(explain, flip),
+        answering=answering if flip.branches else None,
+        project=project,
+        stages=(Stage(config.train.steps, ((".*", True),), OptimizerSpec(**config.optim)),),
+        pretrained=_pretrained(flip, config.weights),
+    )
+
+
+def settings(config: Any) -> InstructFlip:
+    """Returns the typed settings of a config.
+
+    Raises:
+      ConfigError: as `make`.
+    """
+    method, text, dtype = config.method, config.text, jnp.dtype(config.train.compute_dtype)
+    for key, value, known in (
+        ("method.answers", method.answers, ANSWERS),
+        ("method.attention", method.attention, ATTENTIONS),
+        ("method.t5_quant", method.t5_quant, QUANTISATIONS),
+        ("method.cue_formula", method.cue_formula, tuple(FORMULAS)),
+        ("method.option_score", method.option_score, REDUCTIONS),
+        ("train.frozen_dtype", config.train.frozen_dtype, ("float32", "bfloat16")),
+    ):
+        if value not in known:
+            raise ConfigError(f"{key} '{value}' unknown; expected {', '.join(known)}{suggest(value, known)}")
+    branches = make_branches(
+        tuple(method.branches),
+        custom=text.custom.to_dict(),
+        style=tuple(text.style_questions),
+        policy=text.style_policy,
+        eval_style=text.eval_style,
+        instruction=text.instruction,
+        limit=text.limit,
+        unknown_is_class=text.unknown_is_class,
+        used_rows_only=text.used_rows_only,
+    )
+    _check_parts(method, branches)
+    llm = None
+    if branches and method.answers == "llm":
+        branches, llm = _language_model(config, branches)
+    size = ClipSize(**method.clip)
+    reads = method.answers in ("llm", "queries", "none")
+    qformers = {
+        branch.name: QFormer(QFormerSize(size.width, **method.qformer, vocab=branch.vocab), dtype)
+        for branch in branches
+        if reads
+    }
+    heads = {branch.name: branch.classes for branch in branches if method.answers in ("queries", "features")}
+    net = InstructedClip(
+        tower=ImageTower(size, project=False, dtype=dtype, remat=config.train.remat),
+        qformers=qformers,
+        fusion=Fusion(FusionSize(size.width, **method.fusion), dtype) if qformers else None,
+        cue=CueGenerator(size.grid, dtype) if method.cue else None,
+        learned_queries=method.attention == "learned",
+        t5_width=None if llm is None else llm.size.width,
+        head_classes=heads,
+        dtype=dtype,
+    )
+    return InstructFlip(
+        net=net,
+        llm=llm,
+        branches=branches,
+        weights=dict(method.weights),
+        projector=Projector(*method.projector) if method.weights.ssl else None,
+        cue_noise=method.cue_noise,
+        cue_quadratic=FORMULAS[method.cue_formula],
+        reduce=method.option_score,
+        normalization=config.data.normalization,
+        frozen_dtype=jnp.dtype(config.train.frozen_dtype),
+        quantise=method.t5_quant == "fp4_sim",
+    )
+
+
+def _check_parts(method: Any, branches: tuple[Branch, ...]) -> None:
+    if method.cue and (not branches or method.answers == "features"):
+        raise ConfigError("method.cue needs the fusion of at least one branch; set method.cue=False or name branches")
+    if method.answers == "none" and branches:
+        raise ConfigError("method.answers 'none' leaves the branches unsupervised; use llm, queries or features")
+
+
+def _language_model(config: Any, branches: tuple[Branch, ...]) -> tuple[tuple[Branch, ...], T5]:
+    """Returns the frozen language model, and the branches in its vocabulary."""
+    name, known = config.method.llm, (*T5_SIZES, "custom")
+    if name not in known:
+        raise ConfigError(f"method.llm '{name}' unknown; expected {', '.join(known)}{suggest(name, known)}")
+    vocab = T5_VOCABULARY
+    if config.text.used_words_only:
+        if config.weights.t5:
+            raise ConfigError(
+                "text.used_words_only cuts the vocabulary of weights.t5, which changes its answers; drop one"
+            )
+        branches, vocab = compact_language(branches)
+    size = T5Size(**config.method.t5) if name == "custom" else T5_SIZES[name]
+    size = replace(size, vocab=vocab, gelu=config.method.t5_gelu)
+    return branches, T5(size, jnp.dtype(config.train.compute_dtype), config.train.remat)
+
+
+def _pretrained(flip: InstructFlip, weights: Any) -> tuple[Pretrained, ...]:
+    parts = [Pretrained("clip", weights.clip, ("openai_clip", "hf_clip"))] if weights.clip else []
+    if weights.bert:
+        bert = [branch for branch in flip.branches if branch.name in flip.net.qformers]
+        parts += [Pretrained(branch.name, weights.bert, ("hf_bert",), branch.rows) for branch in bert]
+    if weights.t5 and flip.llm is not None:
+        parts.append(Pretrained("t5", weights.t5, ("hf_t5",), is_frozen=True, finish=partial(finish_t5, flip)))
+    return tuple(parts)
