@@ -92,13 +92,14 @@ def _one_cycle(*, start_divisor: float, weight_decay: float) -> ConfigDict:
 
 TINY: dict[str, Any] = {
     **common.FLIP_TINY,
+    "optim": common.adamw_one_cycle(2e-3, 0.05),
     "weights.bert": "",
     "weights.t5": "",
     "text.used_rows_only": True,
     "text.used_words_only": True,
     "method.llm": "custom",
-    "method.t5": ConfigDict({"width": 64, "heads": 4, "head_width": 16, "hidden": 128, "layers": 2}),
-    "method.qformer": ConfigDict({"layers": 2, "heads": 4, "hidden": 256, "queries": 8}),
+    "method.t5": ConfigDict({"width": 128, "heads": 8, "head_width": 16, "hidden": 256, "layers": 1}),
+    "method.qformer": ConfigDict({"layers": 2, "heads": 4, "hidden": 256, "queries": 32}),
     "method.fusion": ConfigDict({"heads": 4, "cross_head_width": 32, "hidden": 256, "is_causal": True}),
     "train.accumulate": 1,
     "train.compute_dtype": "float32",

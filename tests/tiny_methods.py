@@ -43,9 +43,9 @@ def make(name: str, **changes: Any) -> Method:
 def variables_of(method: Method, seed: int = 0) -> dict[str, Any]:
     """Returns noisy variables in the shapes of the method's own, without compiling its initialiser."""
     shapes = jax.eval_shape(method.init, jax.random.key(0))
-    params = plain.scrambled(shapes["params"], seed, std=0.1)
+    params, frozen = (plain.scrambled(shapes[part], seed, std=0.1) for part in ("params", "frozen"))
     state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes["model_state"])
-    return {"params": jax.tree.map(jnp.asarray, params), "frozen": {}, "model_state": state}
+    return {**jax.tree.map(jnp.asarray, {"params": params, "frozen": frozen}), "model_state": state}
 
 
 def batch_of(rows: int, seed: int = 0, size: int = SIZE) -> dict[str, jax.Array]:

@@ -93,8 +93,8 @@ SITES: tuple[Site, ...] = (
     Site(
         "syn_a",
         (
-            Camera("a_phone", 2, 1.05, psf=0.4, full_well=36000, contrast=0.35, sharpen=0.7, jpeg=93),
-            Camera("a_webcam", 0, 0.85, psf=0.5, bayer=False, full_well=8800, denoise=0.25, sharpen=0.9, jpeg=78),
+            Camera("a_phone", 2, 1.15, psf=0.36, full_well=48000, contrast=0.35, sharpen=0.6, jpeg=96),
+            Camera("a_webcam", 0, 0.65, psf=0.6, bayer=False, full_well=2600, sharpen=0.9, jpeg=54),
         ),
         (
             Printer("a_lab_photo", "photo", 0.0, 0.2, 1.15, 0.03, 0.96, (0.86, 0.85, 0.82), 0.5),
@@ -107,7 +107,7 @@ SITES: tuple[Site, ...] = (
             Screen("a_handset", "phone_screen", 0.051, "pentile", 0.9, 2.2, 0.001, (0.97, 1.0, 1.06), 0.06, 0.1),
         ),
         ((206, 202, 194), (176, 186, 190), (222, 214, 200)),
-        0.15,
+        0.4,
         0.1,
         (36.0, 50.0),
     ),
@@ -115,9 +115,9 @@ SITES: tuple[Site, ...] = (
         "syn_b",
         (
             Camera(
-                "b_laptop", 1, 0.95, psf=0.5, bayer=False, full_well=16000, tint=(1.04, 0.97), contrast=0.2, jpeg=84
+                "b_laptop", 1, 0.9, psf=0.5, bayer=False, full_well=12000, tint=(1.04, 0.97), contrast=0.2, jpeg=84
             ),
-            Camera("b_phone", 1, 1.0, psf=0.42, full_well=20000, saturation=1.25, sharpen=0.8, denoise=0.3, jpeg=88),
+            Camera("b_phone", 2, 1.15, psf=0.38, full_well=50000, saturation=1.2, sharpen=0.7, jpeg=95),
         ),
         (
             Printer("b_inkjet_photo", "photo", 0.0, 0.2, 1.1, 0.02, 1.02, (0.88, 0.87, 0.86), 0.4),
@@ -130,15 +130,15 @@ SITES: tuple[Site, ...] = (
             Screen("b_mobile", "phone_screen", 0.055, "stripe", 0.9, 2.1, 0.004, (1.0, 1.0, 1.04), 0.07, 0.12),
         ),
         ((150, 136, 116), (196, 178, 150), (120, 130, 122)),
-        0.1,
+        0.4,
         0.2,
         (34.0, 46.0),
     ),
     Site(
         "syn_c",
         (
-            Camera("c_action", 1, 1.0, psf=0.45, full_well=20000, contrast=0.45, saturation=1.2, sharpen=1.0, jpeg=86),
-            Camera("c_slr", 2, 1.1, psf=0.38, full_well=64000, read_noise=4, contrast=0.3, sharpen=0.4, jpeg=95),
+            Camera("c_action", 0, 0.66, psf=0.55, bayer=False, full_well=2800, contrast=0.4, saturation=1.15, jpeg=56),
+            Camera("c_slr", 2, 1.2, psf=0.36, full_well=64000, read_noise=4, contrast=0.3, sharpen=0.4, jpeg=96),
         ),
         (
             Printer("c_kiosk_photo", "photo", 0.0, 0.2, 1.25, 0.04, 0.93, (0.85, 0.84, 0.8), 0.6),
@@ -158,8 +158,8 @@ SITES: tuple[Site, ...] = (
     Site(
         "syn_d",
         (
-            Camera("d_door", 0, 0.9, psf=0.5, full_well=10000, contrast=0.25, saturation=0.95, denoise=0.1, jpeg=85),
-            Camera("d_phone", 1, 1.0, psf=0.42, full_well=24000, tint=(0.97, 1.04), sharpen=0.6, jpeg=90),
+            Camera("d_door", 0, 0.65, psf=0.6, full_well=2800, contrast=0.25, saturation=0.95, jpeg=56),
+            Camera("d_phone", 1, 0.92, psf=0.48, full_well=14000, tint=(0.97, 1.04), sharpen=0.6, jpeg=84),
         ),
         (
             Printer("d_mini_photo", "photo", 0.0, 0.2, 1.2, 0.05, 0.9, (0.83, 0.83, 0.83), 0.45),
@@ -172,7 +172,7 @@ SITES: tuple[Site, ...] = (
             Screen("d_cheap", "phone_screen", 0.058, "stripe", 0.9, 2.0, 0.01, (0.96, 1.0, 1.07), 0.08, 0.15),
         ),
         ((132, 140, 150), (186, 176, 160), (98, 92, 96)),
-        0.35,
+        0.45,
         0.15,
         (35.0, 48.0),
     ),

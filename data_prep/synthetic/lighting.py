@@ -10,7 +10,7 @@ from data_prep.synthetic.faces import Head
 from data_prep.synthetic.geometry import dot
 from flipjax.core.labels import ENVIRONMENTS, ILLUMINATIONS
 
-ILLUMINATION_SHARES = (0.5, 0.2, 0.15, 0.15)
+ILLUMINATION_SHARES = (0.4, 0.2, 0.2, 0.2)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def draw_light(
         (key * _tint(tint)).astype(np.float32),
         (ambient * _tint(sky)).astype(np.float32),
         background,
-        (0.12 if kind == "dark" else 1.0) * float(np.exp(rng.normal(0.4 if outdoor else -0.3, 0.5))),
+        (0.05 if kind == "dark" else 1.0) * float(np.exp(rng.normal(0.4 if outdoor else -0.3, 0.5))),
     )
 
 

@@ -4,6 +4,7 @@ Commands print the message and exit with code 1; nothing below the commands catc
 """
 
 import difflib
+from collections.abc import Sequence
 
 
 class FlipjaxError(Exception):
@@ -38,7 +39,7 @@ class TrainingError(FlipjaxError):
     """Training that cannot go on, such as a loss that is not a number."""
 
 
-def suggest(name: str, known: list[str] | tuple[str, ...]) -> str:
+def suggest(name: str, known: Sequence[str]) -> str:
     """Returns `; did you mean 'x'?` for the known name nearest to `name`, or the empty string.
 
     Example:
@@ -47,3 +48,13 @@ def suggest(name: str, known: list[str] | tuple[str, ...]) -> str:
     """
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def check_choice(key: str, value: str, known: Sequence[str]) -> None:
+    """Raises a ConfigError that names the key where `value` is none of the known ones.
+
+    Example:
+      >>> check_choice("text.views", "disjoint", ("with_replacement", "disjoint"))
+    """
+    if value not in known:
+        raise ConfigError(f"{key} '{value}' unknown; expected {', '.join(known)}{suggest(value, known)}")

@@ -92,8 +92,9 @@ def summary(table: AnswerTable) -> dict[str, Any]:
     """Returns what a target's metrics hold: `<question>_accuracy` in percent, and `answers` with what to read it by.
 
     The accuracy is balanced, over labelled frames; a question without any has none. `answers` says per question its text,
-    the number of options, how many of them occur among the labels, the labelled frames, and the accuracy of chance in
-    percent: one over the number of options.
+    the number of options, how many of them occur among the labels, the labelled frames, and in percent what guessing
+    reaches, `chance` (one over the number of options), and what always giving the same answer can reach, `constant` (one
+    over the options that occur; missing without labels).
     """
     accuracies, facts = {}, {}
     for question in table.questions:
@@ -107,6 +108,7 @@ def summary(table: AnswerTable) -> dict[str, Any]:
             "chance": 100.0 / len(question.options),
         }
         if len(known):
+            facts[question.name]["constant"] = 100.0 / len(np.unique(known))
             accuracy = balanced_accuracy(table.predicted(question.name), labels)
             accuracies[f"{question.name}{ACCURACY_SUFFIX}"] = accuracy
     return {**accuracies, SUMMARY: facts}

@@ -39,8 +39,8 @@ class Bar:
 class Accuracy:
     """How well one question about a target is answered, in percent, beside chance.
 
-    `width` is the accuracy as the length of a bar, `labelled` counts frames and `present` the options that occur among
-    them; all are empty where unknown, as in the row of the mean over targets.
+    `width` is the accuracy as the length of a bar, `constant` the most that one answer for all reaches, `labelled` counts
+    frames and `present` the options that occur among them; all are empty where unknown, as in the row of the mean.
     """
 
     target: str
@@ -48,6 +48,7 @@ class Accuracy:
     cell: Cell
     width: str
     chance: str
+    constant: str
     labelled: str
     present: str
 
@@ -71,18 +72,23 @@ def accuracies(metrics: Mapping[str, Any]) -> Iterator[Accuracy]:
     for target, result in targets.items():
         for name, fact in result.get(SUMMARY, {}).items():
             chances[name] = fact["chance"]
-            present = f"{fact['options_present']} of {fact['options']}"
-            yield _accuracy(target, name, result, fact["chance"], str(fact["labelled"]), present)
+            yield _accuracy(target, name, result, fact)
     for name, chance in chances.items() if len(targets) > 1 else ():
-        yield _accuracy("mean", name, metrics["mean"], chance, "", "")
+        yield _accuracy("mean", name, metrics["mean"], {"chance": chance})
 
 
-def _accuracy(
-    target: str, name: str, result: Mapping[str, Any], chance: float, labelled: str, present: str
-) -> Accuracy:
+def _accuracy(target: str, name: str, result: Mapping[str, Any], fact: Mapping[str, Any]) -> Accuracy:
     key = f"{name}{ACCURACY_SUFFIX}"
-    width = f"{result[key]:.1f}" if key in result else ""
-    return Accuracy(target, _spaced(name), cell_of(result, key), width, f"{chance:.1f}", labelled, present)
+    return Accuracy(
+        target=target,
+        question=_spaced(name),
+        cell=cell_of(result, key),
+        width=f"{result[key]:.1f}" if key in result else "",
+        chance=f"{fact['chance']:.1f}",
+        constant=f"{fact['constant']:.1f}" if "constant" in fact else "",
+        labelled=str(fact.get("labelled", "")),
+        present=f"{fact['options_present']} of {fact['options']}" if "options" in fact else "",
+    )
 
 
 def shown(picture: Picture) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 import flipjax.methods
-from flipjax.core.errors import ConfigError, suggest
+from flipjax.core.errors import ConfigError, check_choice
 from flipjax.core.method import Answering, Method, Tree
 from flipjax.core.schemas import ScoreTable
 from flipjax.data import pipeline, protocols, sampling, transforms
@@ -44,15 +44,14 @@ def method_of(config: Config) -> Method:
     """
     known = [module.name for module in pkgutil.iter_modules(flipjax.methods.__path__)]
     name = config.method.name
-    if name not in known:
-        raise ConfigError(f"method.name '{name}' unknown; expected {', '.join(known)}{suggest(name, known)}")
-    _check("eval.selection", config.eval.selection, SELECTIONS)
-    _check("data.lists", config.data.lists, LISTS)
-    _check("data.augment", config.data.augment, transforms.AUGMENTS)
-    _check("data.sampling", config.data.sampling, SAMPLINGS)
-    _check("data.overflow", config.data.overflow, transforms.OVERFLOWS)
-    _check("data.normalization", config.data.normalization, ("imagenet", "clip"))
-    _check("train.compute_dtype", config.train.compute_dtype, ("float32", "bfloat16"))
+    check_choice("method.name", name, known)
+    check_choice("eval.selection", config.eval.selection, SELECTIONS)
+    check_choice("data.lists", config.data.lists, LISTS)
+    check_choice("data.augment", config.data.augment, transforms.AUGMENTS)
+    check_choice("data.sampling", config.data.sampling, SAMPLINGS)
+    check_choice("data.overflow", config.data.overflow, transforms.OVERFLOWS)
+    check_choice("data.normalization", config.data.normalization, ("imagenet", "clip"))
+    check_choice("train.compute_dtype", config.train.compute_dtype, ("float32", "bfloat16"))
     for key in ("steps", "accumulate", "checkpoint_every", "log_every"):
         if config.train[key] < 1:
             raise ConfigError(f"train.{key}={config.train[key]} is not positive; expected at least 1")
@@ -61,11 +60,6 @@ def method_of(config: Config) -> Method:
             f"data.epoch_samples={config.data.epoch_samples} is negative; expected a number of samples, 0 for endless"
         )
     return importlib.import_module(f"flipjax.methods.{name}").make(config)
-
-
-def _check(key: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"{key} '{value}' unknown; expected {', '.join(known)}{suggest(value, known)}")
 
 
 def select(config: Config) -> protocols.Selection:

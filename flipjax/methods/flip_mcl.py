@@ -17,7 +17,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from flipjax.core.errors import ConfigError
+from flipjax.core.errors import ConfigError, check_choice
 from flipjax.core.method import Aux, Batch, Draws, Method, OptimizerSpec, Pretrained, Stage, Tree
 from flipjax.core.rng import per_slot, stream
 from flipjax.losses.classification import cross_entropy
@@ -122,8 +122,7 @@ def make(config: Any) -> Method:
       ConfigError: an unknown rule of views, or one prompt per class with gamma > 0, since two views need two prompts.
     """
     method, text = config.method, config.text
-    if text.views not in VIEWS:
-        raise ConfigError(f"text.views '{text.views}' unknown; expected {' or '.join(VIEWS)}")
+    check_choice("text.views", text.views, VIEWS)
     if len(text.prompts) < 2 and method.gamma > 0:
         raise ConfigError("text.prompts holds one prompt but method.gamma > 0 needs two views; set method.gamma=0")
     tokens = prompt_tokens(tuple(text.prompts), text.spelling, used_rows_only=text.used_rows_only)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from flipjax.core.errors import ConfigError
+from flipjax.core.errors import check_choice
 from flipjax.core.method import Aux, Batch, Draws, Method, OptimizerSpec, Pretrained, Stage, Tree
 from flipjax.core.rng import per_slot, stream
 from flipjax.losses.classification import cross_entropy
@@ -108,8 +108,7 @@ def make(config: Any) -> Method:
     Raises:
       ConfigError: a feature that does not exist.
     """
-    if config.method.feature not in FEATURES:
-        raise ConfigError(f"method.feature '{config.method.feature}' unknown; expected {' or '.join(FEATURES)}")
+    check_choice("method.feature", config.method.feature, FEATURES)
     flip = FlipV(
         size=ClipSize(**config.method.clip),
         projected=config.method.feature == "projected",

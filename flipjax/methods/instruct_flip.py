@@ -18,7 +18,7 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from flipjax.core.errors import ConfigError, suggest
+from flipjax.core.errors import ConfigError, check_choice
 from flipjax.core.method import Answering, Aux, Batch, Draws, Method, OptimizerSpec, Pretrained, Stage, Tree
 from flipjax.core.rng import per_slot, stream
 from flipjax.losses.classification import class_cross_entropy, cross_entropy
@@ -26,24 +26,29 @@ from flipjax.losses.contrastive import nt_xent
 from flipjax.losses.cue import cue_loss
 from flipjax.losses.language import token_cross_entropy
 from flipjax.models import instructed_clip as network
-from flipjax.models.clip import ClipSize, ImageTower, class_attention
-from flipjax.models.cue_generator import CueGenerator, add_cue_noise
+from flipjax.models.clip import ClipSize, class_attention
+from flipjax.models.cue_generator import add_cue_noise
 from flipjax.models.fp4 import fp4_sim
-from flipjax.models.fusion import Fusion, FusionSize
 from flipjax.models.heads import Projector, project_unit_columns
 from flipjax.models.instructed_clip import InstructedClip, Visual
 from flipjax.models.layers import network_input, run
-from flipjax.models.qformer import QFormer, QFormerSize
 from flipjax.models.t5 import T5
 from flipjax.models.t5_decode import REDUCTIONS, option_probabilities, option_scores
 from flipjax.models.t5_layers import T5_SIZES, T5Size
 from flipjax.prompts.branches import T5_VOCABULARY, Branch, compact_language, make_branches
 
 SSL_TEMPERATURE = 0.1
-ANSWERS = ("llm", "queries", "features", "none")
-ATTENTIONS = ("content", "learned")
-QUANTISATIONS = ("none", "fp4_sim")
 FORMULAS = {"half": 0.5, "paper": 1.0}
+SWITCHES = {
+    "method.answers": ("llm", "queries", "features"),
+    "method.llm": (*T5_SIZES, "custom"),
+    "method.t5_gelu": ("exact", "tanh"),
+    "method.t5_quant": ("none", "fp4_sim"),
+    "method.attention": ("content", "learned"),
+    "method.cue_formula": tuple(FORMULAS),
+    "method.option_score": REDUCTIONS,
+    "train.frozen_dtype": ("float32", "bfloat16"),
+}
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,9 @@ def answer_loss(
         classes = jnp.asarray(branch.class_of)[asked, labels + 1]
         logits = network.head_logits(flip.net, params, branch.name, visual, queries)
         return class_cross_entropy(logits, classes, batch["mask"] & (classes >= 0))
-    text = jnp.asarray(branch.tokens.t5_ids)[asked], jnp.asarray(branch.tokens.t5_mask)[asked]
+    text = branch.texts(asked)
     encoded, mask = network.encode_question(flip.net, flip.llm, params, frozen["t5"], queries[branch.name], *text)
-    right = (asked, jnp.maximum(labels, 0))
-    ids, known = jnp.asarray(branch.tokens.answer_ids)[right], jnp.asarray(branch.tokens.answer_mask)[right]
+    ids, known = branch.answers((asked, jnp.maximum(labels, 0)))
     known = known & ((labels >= 0) & batch["mask"])[:, None]
     logits = run(flip.llm, frozen["t5"], encoded, mask, ids, known, method="decode")
     return token_cross_entropy(logits, ids, known)
@@ -148,7 +152,7 @@ def loss(
     visual, simclr, model_state = _look_and_contrast(flip, params, model_state, batch)
     only = jnp.zeros(mask.shape[0], jnp.int32)
     asked = {branch.name: draws.get(f"{branch.name}_question", only) for branch in flip.branches}
-    texts = {branch.name: branch.text(asked[branch.name]) for branch in flip.branches}
+    texts = {branch.name: branch.instructions(asked[branch.name]) for branch in flip.branches}
     queries = network.ask(flip.net, params, visual, texts, keys)
     fused = network.fuse(flip.net, params, visual, queries, keys)
     terms = {"cls": cross_entropy(network.classify(flip.net, params, fused), batch["is_bona_fide"], mask), **simclr}
@@ -183,7 +187,7 @@ def _look_and_contrast(
 
 def prepare(flip: InstructFlip, params: Tree, frozen: Tree, model_state: Tree) -> Tree:
     """Returns what scoring needs: no language model, no words, each Q-Former begun with its questions."""
-    texts = {branch.name: branch.text(slice(None)) for branch in flip.branches}
+    texts = {branch.name: branch.instructions() for branch in flip.branches}
     return network.prepare(flip.net, params, texts)
 
 
@@ -202,7 +206,7 @@ def _fused(
 ) -> list[Float[Array, "b r d"]]:
     """Returns the fused tokens for every style question that scores; the content branch has one question."""
     style = flip.branch("style")
-    asked: tuple[Int[Array, "b"] | int, ...] = (0,) if style is None else style.scored
+    asked: tuple[Int[Array, b] | int, ...] = (0,) if style is None else style.scored
     if style is not None and style.random_score:
         asked = (jnp.asarray(style.scored)[network.image_number(image) % len(style.scored)],)
     content = {
@@ -259,10 +263,10 @@ def option_shares(
     if flip.llm is None:
         logits = network.head_logits(flip.net, params, branch.name, visual, queries)
         return jax.nn.softmax(logits[:, branch.class_of[number, 1 : count + 1]], axis=-1)
-    text = branch.tokens.t5_ids[number][None], branch.tokens.t5_mask[number][None]
+    text = branch.texts(slice(number, number + 1))
     encoded, mask = network.encode_question(flip.net, flip.llm, params, prepared["t5"], queries[branch.name], *text)
-    ids, known = branch.tokens.answer_ids[number, :count], branch.tokens.answer_mask[number, :count]
-    sums, lengths = option_scores(flip.llm, prepared["t5"], encoded, mask, jnp.asarray(ids), jnp.asarray(known))
+    options = branch.answers((number, slice(count)))
+    sums, lengths = option_scores(flip.llm, prepared["t5"], encoded, mask, *options)
     return option_probabilities(sums, lengths, reduce=flip.reduce)
 
 
@@ -309,49 +313,33 @@ def settings(config: Any) -> InstructFlip:
     Raises:
       ConfigError: as `make`.
     """
-    method, text, dtype = config.method, config.text, jnp.dtype(config.train.compute_dtype)
-    for key, value, known in (
-        ("method.answers", method.answers, ANSWERS),
-        ("method.attention", method.attention, ATTENTIONS),
-        ("method.t5_quant", method.t5_quant, QUANTISATIONS),
-        ("method.cue_formula", method.cue_formula, tuple(FORMULAS)),
-        ("method.option_score", method.option_score, REDUCTIONS),
-        ("train.frozen_dtype", config.train.frozen_dtype, ("float32", "bfloat16")),
-    ):
-        if value not in known:
-            raise ConfigError(f"{key} '{value}' unknown; expected {', '.join(known)}{suggest(value, known)}")
-    branches = make_branches(
-        tuple(method.branches),
-        custom=text.custom.to_dict(),
-        style=tuple(text.style_questions),
-        policy=text.style_policy,
-        eval_style=text.eval_style,
-        instruction=text.instruction,
-        limit=text.limit,
-        unknown_is_class=text.unknown_is_class,
-        used_rows_only=text.used_rows_only,
-    )
-    _check_parts(method, branches)
+    method, dtype = config.method, jnp.dtype(config.train.compute_dtype)
+    for key, known in SWITCHES.items():
+        section, name = key.split(".")
+        check_choice(key, config[section][name], known)
+    text = config.text.to_dict()
+    cuts_words = text.pop("used_words_only")
+    branches = make_branches(tuple(method.branches), **text)
+    if method.cue and (not branches or method.answers == "features"):
+        raise ConfigError("method.cue needs the fusion of at least one branch; set method.cue=False or name branches")
     llm = None
     if branches and method.answers == "llm":
-        branches, llm = _language_model(config, branches)
-    size = ClipSize(**method.clip)
-    reads = method.answers in ("llm", "queries", "none")
-    qformers = {
-        branch.name: QFormer(QFormerSize(size.width, **method.qformer, vocab=branch.vocab), dtype)
-        for branch in branches
-        if reads
-    }
-    heads = {branch.name: branch.classes for branch in branches if method.answers in ("queries", "features")}
-    net = InstructedClip(
-        tower=ImageTower(size, project=False, dtype=dtype, remat=config.train.remat),
-        qformers=qformers,
-        fusion=Fusion(FusionSize(size.width, **method.fusion), dtype) if qformers else None,
-        cue=CueGenerator(size.grid, dtype) if method.cue else None,
+        if cuts_words and config.weights.t5:
+            raise ConfigError("text.used_words_only cuts the vocabulary of weights.t5 and so its answers; drop one")
+        branches, vocab = compact_language(branches) if cuts_words else (branches, T5_VOCABULARY)
+        size = T5Size(**method.t5) if method.llm == "custom" else T5_SIZES[method.llm]
+        llm = T5(replace(size, vocab=vocab, gelu=method.t5_gelu), dtype, config.train.remat)
+    net = network.build(
+        ClipSize(**method.clip),
+        qformer=method.qformer.to_dict(),
+        vocabularies={branch.name: branch.vocab for branch in branches if method.answers != "features"},
+        fusion=method.fusion.to_dict(),
+        cue=method.cue,
         learned_queries=method.attention == "learned",
         t5_width=None if llm is None else llm.size.width,
-        head_classes=heads,
+        head_classes={branch.name: branch.classes for branch in branches if method.answers != "llm"},
         dtype=dtype,
+        remat=config.train.remat,
     )
     return InstructFlip(
         net=net,
@@ -366,30 +354,6 @@ def settings(config: Any) -> InstructFlip:
         frozen_dtype=jnp.dtype(config.train.frozen_dtype),
         quantise=method.t5_quant == "fp4_sim",
     )
-
-
-def _check_parts(method: Any, branches: tuple[Branch, ...]) -> None:
-    if method.cue and (not branches or method.answers == "features"):
-        raise ConfigError("method.cue needs the fusion of at least one branch; set method.cue=False or name branches")
-    if method.answers == "none" and branches:
-        raise ConfigError("method.answers 'none' leaves the branches unsupervised; use llm, queries or features")
-
-
-def _language_model(config: Any, branches: tuple[Branch, ...]) -> tuple[tuple[Branch, ...], T5]:
-    """Returns the frozen language model, and the branches in its vocabulary."""
-    name, known = config.method.llm, (*T5_SIZES, "custom")
-    if name not in known:
-        raise ConfigError(f"method.llm '{name}' unknown; expected {', '.join(known)}{suggest(name, known)}")
-    vocab = T5_VOCABULARY
-    if config.text.used_words_only:
-        if config.weights.t5:
-            raise ConfigError(
-                "text.used_words_only cuts the vocabulary of weights.t5, which changes its answers; drop one"
-            )
-        branches, vocab = compact_language(branches)
-    size = T5Size(**config.method.t5) if name == "custom" else T5_SIZES[name]
-    size = replace(size, vocab=vocab, gelu=config.method.t5_gelu)
-    return branches, T5(size, jnp.dtype(config.train.compute_dtype), config.train.remat)
 
 
 def _pretrained(flip: InstructFlip, weights: Any) -> tuple[Pretrained, ...]:

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 from flipjax.core.errors import ConfigError
 from flipjax.models.layers import LayerNorm, StackOutput, run_blocks
 
+COLOUR_FILTER_EVERY = 8
 UNTRAINED_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), OpenAI CLIP
 
 
@@ -104,9 +105,14 @@ class ImageTower(nn.Module):
 
 
 def texture_filters(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "p q c d"]:
-    """Initialises patch filters without a constant part, so that brightness does not drown texture from the start."""
+    """Initialises patch filters: every eighth sees the patch's mean colour alone, the others have no constant part.
+
+    Brightness otherwise drowns texture from the start of a small tower.
+    """
     filters = nn.initializers.lecun_normal()(key, shape, dtype)
-    return 3.0 * (filters - jnp.mean(filters, axis=(0, 1), keepdims=True))
+    mean = jnp.mean(filters, axis=(0, 1), keepdims=True)
+    is_colour = jnp.arange(shape[-1]) % COLOUR_FILTER_EVERY == 0
+    return jnp.where(is_colour, mean, 3.0 * (filters - mean))
 
 
 class PatchEmbed(nn.Module):

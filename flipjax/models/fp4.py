@@ -67,7 +67,8 @@ def _normalised(x: Float[Array, "n"], block: int) -> tuple[Float[Array, "m k"], 
 
 
 def _to_bfloat16_values(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)  # a cast there and back would be optimised away
+    # A cast there and back would be optimised away.
+    return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
 
 
 def dynamic_codes() -> Float[np.ndarray, "256"]:

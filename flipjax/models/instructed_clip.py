@@ -4,9 +4,10 @@ Parameters are nested dicts `clip/image`, `content`, `style` (Q-Formers), `fusio
 `content_head` and `style_head`. Source: InstructFLIP sections 3.2 - 3.4.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -17,11 +18,11 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from flipjax.core.method import Tree
 from flipjax.core.rng import stream
-from flipjax.models.clip import ImageTower
+from flipjax.models.clip import ClipSize, ImageTower
 from flipjax.models.cue_generator import CueGenerator
-from flipjax.models.fusion import Fusion, torch_dense
+from flipjax.models.fusion import Fusion, FusionSize, torch_dense
 from flipjax.models.layers import Dense, Keys, run
-from flipjax.models.qformer import QFormer
+from flipjax.models.qformer import QFormer, QFormerSize
 from flipjax.models.t5 import T5
 
 
@@ -64,6 +65,40 @@ class InstructedClip:
 
     def head(self, branch: str) -> Dense:
         return torch_dense(self.head_classes[branch], self.tower.size.width, jnp.float32, f"{branch}_head")
+
+
+def build(
+    size: ClipSize,
+    *,
+    qformer: Mapping[str, Any],
+    vocabularies: Mapping[str, int],
+    fusion: Mapping[str, Any],
+    cue: bool,
+    learned_queries: bool,
+    t5_width: int | None,
+    head_classes: dict[str, int],
+    dtype: DTypeLike,
+    remat: bool,
+) -> InstructedClip:
+    """Returns the modules of a variant; `vocabularies` sizes the word table of every branch that has a Q-Former.
+
+    Raises:
+      ConfigError: sizes that contradict each other.
+    """
+    qformers = {
+        branch: QFormer(QFormerSize(size.width, **qformer, vocab=vocab), dtype)
+        for branch, vocab in vocabularies.items()
+    }
+    return InstructedClip(
+        tower=ImageTower(size, project=False, dtype=dtype, remat=remat),
+        qformers=qformers,
+        fusion=Fusion(FusionSize(size.width, **fusion), dtype) if qformers else None,
+        cue=CueGenerator(size.grid, dtype) if cue else None,
+        learned_queries=learned_queries,
+        t5_width=t5_width,
+        head_classes=head_classes,
+        dtype=dtype,
+    )
 
 
 def style_tokens(blocks: tuple[Float[Array, "b n d"], ...]) -> Float[Array, "b s d"]:
@@ -155,10 +190,8 @@ def head_logits(
     net: InstructedClip, params: Tree, branch: str, visual: Visual, queries: dict[str, Float[Array, "b q d"]]
 ) -> Float[Array, "b c"]:
     """Returns a branch's class logits: of its first query, or without Q-Formers of the class token and first style token."""
-    if branch in queries:
-        feature = queries[branch][:, 0]
-    else:
-        feature = visual.class_token if branch == "content" else visual.style[:, 0]
+    plain = visual.class_token if branch == "content" else visual.style[:, 0]
+    feature = queries[branch][:, 0] if branch in queries else plain
     return run(net.head(branch), params[f"{branch}_head"], feature)
 
 

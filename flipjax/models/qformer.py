@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from flipjax.core.errors import ConfigError
+from flipjax.core.method import Tree
 from flipjax.models.layers import Dense, Dropout, Keys, LayerNorm, attend, split_heads
 
 EPS = 1e-7  # BERT's own is 1e-12
@@ -53,16 +54,17 @@ class QFormerSize:
 class Begun:
     """What a Q-Former knows before it sees the image; b is 1 for a fixed question.
 
-    `queries` are those after the first self-attention and `asked` their cross-attention projection; `text` are the text
-    states behind the first layer, `text_key` and `text_value` what the second layer attends to of them (None: one layer).
+    Leaves are arrays, or shapes of arrays yet to be made: `queries` [b q d] are those after the first self-attention and `asked`
+    [b h q k] their cross-attention projection; `mask` [b t]; `text` [b t d] are the text states behind the first layer,
+    `text_key` and `text_value` [b h t k] what the second layer attends to of them (None: one layer).
     """
 
-    queries: Float[Array, "b q d"]
-    asked: Float[Array, "b h q k"]
-    mask: Bool[Array, "b t"]
-    text: Float[Array, "b t d"] | None
-    text_key: Float[Array, "b h t k"] | None
-    text_value: Float[Array, "b h t k"] | None
+    queries: Tree
+    asked: Tree
+    mask: Tree
+    text: Tree
+    text_key: Tree
+    text_value: Tree
 
 
 class BertAttention(nn.Module):

@@ -125,6 +125,7 @@ class LmHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b q d"]) -> Float[Array, "b q v"]:
-        init = nn.initializers.normal(x.shape[-1] ** -0.5)  # logits of order 1; upstream starts at 1
+        # Logits of order 3: a random model that a soft prompt can still steer. Upstream starts at std 1.
+        init = nn.initializers.normal(3 * x.shape[-1] ** -0.5)
         kernel = self.param("kernel", init, (x.shape[-1], self.vocab), jnp.float32).astype(self.dtype)
         return jnp.einsum("bqd,dv->bqv", x.astype(self.dtype), kernel, preferred_element_type=jnp.float32)

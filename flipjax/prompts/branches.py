@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from flipjax.core.errors import ConfigError, suggest
+from flipjax.core.errors import ConfigError, check_choice
 from flipjax.core.schemas import Question
 from flipjax.prompts.custom_questions import BRANCHES
 from flipjax.prompts.flip import compact_rows
 from flipjax.prompts.instruct import (
     EVAL_STYLES,
+    INSTRUCTIONS,
     STYLE_POLICIES,
     QuestionTokens,
     question_tokens,
@@ -55,17 +56,25 @@ class Branch:
         """Number of classes of a linear answer head."""
         return int(self.class_of.max()) + 1
 
-    def text(self, asked: Any) -> tuple[Int[Array, "b t"], Bool[Array, "b t"]]:
+    def instructions(self, asked: Any = slice(None)) -> tuple[Int[Array, "b t"], Bool[Array, "b t"]]:
         """Returns ids and mask of what the Q-Former reads, for indices of questions."""
         return jnp.asarray(self.tokens.qformer_ids)[asked], jnp.asarray(self.tokens.qformer_mask)[asked]
+
+    def texts(self, asked: Any) -> tuple[Int[Array, "b u"], Bool[Array, "b u"]]:
+        """Returns ids and mask of what the language model reads, for indices of questions."""
+        return jnp.asarray(self.tokens.t5_ids)[asked], jnp.asarray(self.tokens.t5_mask)[asked]
+
+    def answers(self, asked: Any) -> tuple[Int[Array, "*s a"], Bool[Array, "*s a"]]:
+        """Returns ids and mask of options, for indices of questions or of (question, option)."""
+        return jnp.asarray(self.tokens.answer_ids)[asked], jnp.asarray(self.tokens.answer_mask)[asked]
 
 
 def make_branches(
     names: Sequence[str],
     *,
     custom: Mapping[str, Mapping[str, Any]],
-    style: tuple[str, ...],
-    policy: str,
+    style_questions: Sequence[str],
+    style_policy: str,
     eval_style: str,
     instruction: str,
     limit: int,
@@ -76,8 +85,8 @@ def make_branches(
 
     Args:
       names: "content", "style", both or none.
-      custom, style: see `instruct.questions`.
-      policy: how training chooses a style question, one of STYLE_POLICIES.
+      custom, style_questions: see `instruct.questions`.
+      style_policy: how training chooses a style question, one of STYLE_POLICIES.
       eval_style: the style question that scoring asks; "mean": the mean score over all; "random": one per image, drawn from
         its pixels (the release draws afresh in every evaluation).
       instruction, limit: see `instruct.question_tokens`.
@@ -87,41 +96,30 @@ def make_branches(
     Raises:
       ConfigError: a switch with an unknown value, a style question that is not asked, or no single content question.
     """
-    _check("method.branches", names, BRANCHES)
-    _check("text.style_policy", [policy], STYLE_POLICIES)
-    _check("text.eval_style", [eval_style], (*EVAL_STYLES, RANDOM, *style))
-    every = questions(custom, style)
+    for name in names:
+        check_choice("method.branches", name, BRANCHES)
+    check_choice("text.style_policy", style_policy, STYLE_POLICIES)
+    check_choice("text.instruction", instruction, INSTRUCTIONS)
+    check_choice("text.eval_style", eval_style, (*EVAL_STYLES, RANDOM, *style_questions))
+    every = questions(custom, tuple(style_questions))
     made = []
-    for name in BRANCHES:
-        if name not in names:
-            continue
+    for name in (name for name in BRANCHES if name in names):
         asked = tuple(question for question in every if question.branch == name)
         drawn, live, scored = len(asked), -1, (0,)
-        if name == "content" and len(asked) != 1:
-            raise ConfigError(
-                f"the content branch asks {len(asked)} questions; it needs exactly one, replace it by name"
-            )
+        if name == "content" and drawn != 1:
+            raise ConfigError(f"the content branch asks {drawn} questions; it needs exactly one, replace it by name")
         if name == "style":
-            asked, live = _with_live(asked, policy)
+            asked, live = _with_live(asked, style_policy)
             scored = _scored(asked[:drawn], eval_style)
         tokens = question_tokens(asked, instruction=instruction, limit=limit)
         vocab, rows = BERT_VOCABULARY, None
         if used_rows_only:
             ids, rows = compact_rows(tokens.qformer_ids)
             vocab, tokens = len(rows), dataclasses.replace(tokens, qformer_ids=ids)
+        is_random = eval_style == RANDOM and name == "style"
         classes = class_table(asked, unknown_is_class)
-        made.append(
-            Branch(
-                name, asked, tokens, drawn, live, scored, eval_style == RANDOM and name == "style", classes, vocab, rows
-            )
-        )
+        made.append(Branch(name, asked, tokens, drawn, live, scored, is_random, classes, vocab, rows))
     return tuple(made)
-
-
-def _check(key: str, values: Sequence[str], known: Sequence[str]) -> None:
-    for value in values:
-        if value not in known:
-            raise ConfigError(f"{key} '{value}' unknown; expected {', '.join(known)}{suggest(value, known)}")
 
 
 def _with_live(asked: tuple[Question, ...], policy: str) -> tuple[tuple[Question, ...], int]:

@@ -13,11 +13,15 @@ from flipjax.core.method import Tree
 
 # Path pattern -> mesh axes of the array's dimensions, first match wins, replicated otherwise. Heads and hidden units are
 # split over `model`, so attention and MLP need one sum each. Optimizer moments match through the same paths.
-PARAMETER_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+AxisRules = tuple[tuple[str, tuple[str | None, ...]], ...]
+PARAMETER_RULES: AxisRules = (
     (r"/(query|key|value|fc1|gate)/kernel$", (None, "model")),
     (r"/(query|key|value|fc1)/bias$", ("model",)),
     (r"/((attn|cross)/out|(mlp|query_mlp|text_mlp)/fc2)/kernel$", ("model", None)),
-    # T5: logits and token table by vocabulary rows.
+)
+# T5's head and token table, by vocabulary rows. One cut down to the words in use has any number of rows: it is replicated
+# where the axis does not divide it.
+VOCABULARY_RULES: AxisRules = (
     (r"(^|/)lm_head/kernel$", (None, "model")),
     (r"(^|/)shared$", ("model", None)),
 )
@@ -39,21 +43,31 @@ def make_mesh(data: int, model: int, devices: Sequence[Any] | None = None) -> Me
 
 
 def tree_shardings(tree: Tree, mesh: Mesh) -> Tree:
-    """Returns a sharding for every leaf by PARAMETER_RULES.
+    """Returns a sharding for every leaf by PARAMETER_RULES and VOCABULARY_RULES.
 
     Raises:
-      ConfigError: a dimension that the mesh axis does not divide.
+      ConfigError: a dimension of PARAMETER_RULES that the mesh axis does not divide.
     """
+
+    def indivisible(leaf: Any, axes: tuple[str | None, ...]) -> list[tuple[int, str]]:
+        pairs = zip(leaf.shape, axes, strict=False)
+        return [(size, axis) for size, axis in pairs if axis and size % mesh.shape[axis]]
 
     def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         name = "/".join(_key_name(key) for key in path)
-        axes = next((axes for pattern, axes in PARAMETER_RULES if re.search(pattern, name)), ())
-        for size, axis in zip(leaf.shape, axes, strict=False):
-            if axis and size % mesh.shape[axis]:
-                raise ConfigError(f"'{name}' has {size} entries, which mesh.{axis}={mesh.shape[axis]} does not divide")
+        axes = _axes(PARAMETER_RULES, name)
+        for size, axis in indivisible(leaf, axes):
+            raise ConfigError(f"'{name}' has {size} entries, which mesh.{axis}={mesh.shape[axis]} does not divide")
+        rows = _axes(VOCABULARY_RULES, name)
+        if rows and not indivisible(leaf, rows):
+            axes = rows
         return NamedSharding(mesh, PartitionSpec(*axes))
 
     return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def _axes(rules: AxisRules, name: str) -> tuple[str | None, ...]:
+    return next((axes for pattern, axes in rules if re.search(pattern, name)), ())
 
 
 def _key_name(key: Any) -> str:

@@ -4,14 +4,14 @@ The target is {"params": ..., "frozen": ...} of the method. Class rows are (real
 files hold the language model too; `frozen/t5` may be missing where only scores are wanted.
 """
 
+import numpy as np
+
 from flipjax.weights import hf_bert
 from flipjax.weights.hf_bert import TORCH, embedding_rules, layer_rules
 from flipjax.weights.hf_t5 import TORCH_DROPPED, TORCH_RULES
 from flipjax.weights.openai_clip import IMAGE_RULES, linear
 from flipjax.weights.rules import Reason, Rule, Table, under
 from flipjax.weights.transforms import Slot, chain, class_rows, convolution, transposed
-
-import numpy as np
 
 _CLASS_ROWS = class_rows("instructflip")
 _FUSION = r"fusion_modulator\.blocks\.0\."

@@ -70,7 +70,8 @@ def apply(
 ) -> Tree:
     """Returns a tree like `target` (nested dicts of anything with a shape) filled from `tensors` through `table`.
 
-    Leaves are float32; those that the table calls fresh are absent. `source` names the file in messages; `token_rows` are the vocabulary rows to keep.
+    Leaves are float32; those that the table calls fresh are absent. `source` names the file in messages; `token_rows` are
+    the vocabulary rows to keep.
 
     Raises:
       WeightError: one line with the first problems and their number.

@@ -86,14 +86,16 @@ def test_balanced_accuracy_worked_by_hand():
     found = summary(table([0, 0, 1, 0, 2], [0, 0, 0, 1, -1]))
     assert found["kind_accuracy"] == pytest.approx(100 / 3)
     assert found["answers"]["kind"] == {
-        "question": KIND.text, "options": 3, "options_present": 2, "labelled": 4, "chance": pytest.approx(100 / 3),
+        "question": KIND.text, "options": 3, "options_present": 2, "labelled": 4, "constant": 50.0,
+        "chance": pytest.approx(100 / 3),
     }  # fmt: skip
 
 
 def test_a_question_without_labels_has_no_accuracy_but_is_described():
     found = summary(table([0, 1], [0, 1]))
     assert "place_accuracy" not in found
-    assert found["answers"]["place"]["labelled"] == 0 and found["answers"]["place"]["chance"] == 50
+    assert found["answers"]["place"]["labelled"] == 0 and "constant" not in found["answers"]["place"]
+    assert found["answers"]["place"]["chance"] == 50
 
 
 def test_mean_is_over_the_targets_that_have_the_accuracy():

@@ -199,7 +199,8 @@ def test_accuracies_stand_beside_chance() -> None:
     (section,) = re.findall(r"<h2>Answers to the questions</h2>.*?</section>", page, flags=re.S)
     rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', section, flags=re.S)
     assert [name for name, _ in rows] == ["a", "b", "mean"]
-    assert "<b>33.33</b>" in rows[0][1] and ">25.0<" in rows[0][1] and ">3 of 4<" in rows[0][1]
+    assert "<b>33.33</b>" in rows[0][1] and ">25.0<" in rows[0][1] and ">33.3<" in rows[0][1]
+    assert ">4<" in rows[0][1] and ">3 of 4<" in rows[0][1]
     assert "<b>–</b>" in rows[1][1] and ">0<" in rows[1][1], "no label is known"
     assert "<b>33.33</b>" in rows[2][1]
     assert "How good?" in section and "camera quality" in section

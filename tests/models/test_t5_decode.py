@@ -13,6 +13,7 @@ from flipjax.models.layers import run
 from flipjax.models.t5 import END, T5, T5Size
 from flipjax.models.t5_decode import greedy, option_probabilities, option_scores
 from golden_cases import assert_within
+from plain_numpy import scrambled
 
 SIZE = T5Size(width=24, heads=3, head_width=8, hidden=40, layers=2, vocab=30, buckets=16, max_distance=40)
 B, N, MAX_LENGTH = 6, 7, 9
@@ -28,8 +29,9 @@ teacher_forced = jax.jit(functools.partial(run, T5(SIZE), method="decode"))
 def case() -> SimpleNamespace:
     rng = np.random.default_rng(1)
     ids, mask = jnp.ones((1, 2), int), jnp.ones((1, 2), bool)
-    params = jax.jit(T5(SIZE).init)(jax.random.key(0), ids, mask, ids, mask)["params"]
-    params["lm_head"]["kernel"] = 3 * params["lm_head"]["kernel"].at[:, END].multiply(1.4)
+    shapes = jax.eval_shape(T5(SIZE).init, jax.random.key(0), ids, mask, ids, mask)["params"]
+    params = jax.tree.map(jnp.asarray, scrambled(shapes))
+    params["lm_head"]["kernel"] = params["lm_head"]["kernel"].at[:, END].multiply(1.4)
     encoded = jnp.asarray(rng.normal(size=(B, N, SIZE.width)).astype(np.float32))
     mask = jnp.asarray(np.arange(N) < rng.integers(1, N + 1, size=(B, 1)))
     return SimpleNamespace(params=params, encoded=encoded, mask=mask)

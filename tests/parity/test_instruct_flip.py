@@ -68,7 +68,9 @@ def config_of(golden: dict, case: str) -> Any:
 
 
 def context_of(golden: dict) -> int:
-    return next(len(value) for key, value in golden.items() if "position_embeddings" in key and key.startswith("params"))
+    return next(
+        len(value) for key, value in golden.items() if "position_embeddings" in key and key.startswith("params")
+    )
 
 
 def golden_branch(golden: dict, branch: Branch) -> Branch:
@@ -81,9 +83,7 @@ def golden_branch(golden: dict, branch: Branch) -> Branch:
         return ids.astype(np.int32), mask == 1
 
     answer_ids, answer_mask = ids_and_mask("t5", "_answer")
-    tokens = QuestionTokens(
-        *ids_and_mask("qformer"), *ids_and_mask("t5"), answer_ids[:, None], answer_mask[:, None]
-    )
+    tokens = QuestionTokens(*ids_and_mask("qformer"), *ids_and_mask("t5"), answer_ids[:, None], answer_mask[:, None])
     right = inputs.get(f"{name}_label_11", np.zeros(count))
     # The last column only says how many classes there are.
     class_of = np.stack([np.full(count, -1), right, np.full(count, 10)], axis=1).astype(np.int32)
@@ -134,9 +134,7 @@ class Case:
             assert_within(actual, self.golden[f"outputs/{name}"], tolerance, name)
 
 
-CASES = [
-    pytest.param((file.values[0], case), id=file.id) for case in VARIANTS for file in files_of(case)
-]
+CASES = [pytest.param((file.values[0], case), id=file.id) for case in VARIANTS for file in files_of(case)]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -151,7 +149,7 @@ def everything(case: Case, params: Any, batch: Any) -> dict[str, Any]:
     visual = network.look(net, params, batch["image"])
     prepared = instruct_flip.prepare(flip, params, {}, {})
     queries = {name: network.finish(net, prepared, name, visual, each) for name in net.qformers}
-    plain = network.ask(net, params, visual, {b.name: b.text(each) for b in flip.branches}, None)
+    plain = network.ask(net, params, visual, {b.name: b.instructions(each) for b in flip.branches}, None)
     first = network.fuse(net, params, visual, queries, first_only=True)
     fused = network.fuse(net, params, visual, plain)
     probabilities = [jax.nn.softmax(network.classify(net, params, tokens))[:, 0] for tokens in (first, fused)]
@@ -171,12 +169,12 @@ def everything(case: Case, params: Any, batch: Any) -> dict[str, Any]:
     if flip.llm is not None:
         content = flip.branches[0].tokens
         length = int(content.answer_mask[0].sum())
-        answers = (jnp.asarray(x[:1, 0, :length]).repeat(len(each), 0) for x in (content.answer_ids, content.answer_mask))
+        answers = (
+            jnp.asarray(x[:1, 0, :length]).repeat(len(each), 0) for x in (content.answer_ids, content.answer_mask)
+        )
         text = jnp.asarray(content.t5_ids), jnp.asarray(content.t5_mask)
         encoded, mask = network.encode_question(net, flip.llm, params, case.frozen["t5"], plain["content"], *text)
-        found["t5_logits_content_ans0"] = run(
-            flip.llm, case.frozen["t5"], encoded, mask, *answers, method="decode"
-        )
+        found["t5_logits_content_ans0"] = run(flip.llm, case.frozen["t5"], encoded, mask, *answers, method="decode")
     return found
 
 
@@ -200,7 +198,12 @@ def test_losses_and_gradients(case: Case) -> None:
     golden = case.golden
     compute = jax.jit(jax.value_and_grad(partial(instruct_flip.loss, case.flip), has_aux=True))
     (loss, aux), grads = compute(case.params, case.frozen, {}, case.batch, case.draws)
-    for name, term in (("content", "content_lm_loss"), ("style", "style_lm_loss"), ("cls", "cls_loss"), ("cue", "cue_loss")):
+    for name, term in (
+        ("content", "content_lm_loss"),
+        ("style", "style_lm_loss"),
+        ("cls", "cls_loss"),
+        ("cue", "cue_loss"),
+    ):
         if name in aux.terms:
             assert_within(aux.terms[name], golden[f"outputs/{term}"], 1e-5, name)
     assert_within(loss, golden["outputs/loss"], 1e-5, "loss")

@@ -79,6 +79,12 @@ def test_t5_is_split_over_heads_hidden_units_and_vocabulary() -> None:
         assert placed["decoder"]["relative_bias"] == block["ln_cross"]["scale"] == PartitionSpec()
 
 
+def test_a_vocabulary_of_any_number_of_words_is_replicated_where_it_does_not_divide() -> None:
+    tree = {"t5": {"shared": shape(69, 16), "lm_head": {"kernel": shape(16, 69)}}}
+    placed = tree_shardings(tree, make_mesh(2, 4))["t5"]
+    assert placed["shared"].spec == placed["lm_head"]["kernel"].spec == PartitionSpec()
+
+
 def test_moments_lie_where_their_parameters_lie() -> None:
     method = tiny.make("flip_mcl")
     tx = optim.build(method.stages[0])
