@@ -221,8 +221,12 @@ def finish(
 
 
 def image_number(image: Array) -> Int[Array, "b"]:
-    """Returns a number per image that depends on its pixels alone, so that a draw by it can be repeated."""
-    return jnp.sum(image.astype(jnp.float32), axis=(1, 2, 3)).astype(jnp.int32) % 9973
+    """Returns a number per image that depends on its pixels alone, so that a draw by it can be repeated.
+
+    Stored pixels are summed as integers: in float32 the order of the sum, and so the device, would decide the last digit.
+    """
+    kind = jnp.float32 if jnp.issubdtype(image.dtype, jnp.floating) else jnp.int32
+    return jnp.sum(image.astype(kind), axis=(1, 2, 3)).astype(jnp.int32) % 9973
 
 
 def init_params(net: InstructedClip, stream_of: Callable[[str], jax.Array], images: Float[Array, "b h w 3"]) -> Tree:

@@ -4,6 +4,8 @@ The target is {"params": ..., "frozen": ...} of the method. Class rows are (real
 files hold the language model too; `frozen/t5` may be missing where only scores are wanted.
 """
 
+import re
+
 import numpy as np
 
 from flipjax.weights import hf_bert
@@ -71,23 +73,37 @@ _HEAD_RULES: tuple[Rule, ...] = (
     Rule(r"cue_generator\.(conv\d)\.weight", (r"params/cue/\1/kernel",), convolution),
     Rule(r"cue_generator\.(conv\d)\.bias", (r"params/cue/\1/bias",)),
 )
-TABLES: tuple[Table, ...] = (
-    Table(
-        name="official InstructFLIP",
-        signature=("visual_encoder.model.conv1.weight", "cls_layer.layer.weight"),
-        rules=(
-            *under(IMAGE_RULES, source="visual_encoder.model.", target="params/clip/image/"),
-            *_qformer("content"),
-            *_qformer("style"),
-            *_FUSION_RULES,
-            *_HEAD_RULES,
-            *under(TORCH_RULES, source="t5_model.", target="frozen/t5/"),
-        ),
-        dropped=(
-            Reason(r"visual_encoder\.model\.proj", "the projection is not read"),
-            Reason(r"ssl_mlp\..*", "the self-supervised branch is unused in every published configuration"),
-            *(Reason(r"t5_model\." + item.pattern, item.reason) for item in TORCH_DROPPED),
-        ),
-        optional=(Reason(r"frozen/t5/.*", "scoring needs no language model"),),
+_RULES: tuple[Rule, ...] = (
+    *under(IMAGE_RULES, source="visual_encoder.model.", target="params/clip/image/"),
+    *_qformer("content"),
+    *_qformer("style"),
+    *_FUSION_RULES,
+    *_HEAD_RULES,
+    *under(TORCH_RULES, source="t5_model.", target="frozen/t5/"),
+)
+_DROPPED: tuple[Reason, ...] = (
+    Reason(r"visual_encoder\.model\.proj", "the projection is not read"),
+    Reason(r"ssl_mlp\..*", "the self-supervised branch is unused in every published configuration"),
+    Reason(r"(content|style)_Qformer\.bert\.embeddings\.position_ids", "a running index"),
+    Reason(
+        r"t5_model\..*\.weight\.((nested_)?(absmax|quant_map)|quant_state\..*)", "scales of the 4-bit language model"
     ),
+    *(Reason(r"t5_model\." + item.pattern, item.reason) for item in TORCH_DROPPED),
+)
+
+
+def _table(name: str, prefix: str) -> Table:
+    return Table(
+        name=name,
+        signature=(f"{prefix}visual_encoder.model.conv1.weight", f"{prefix}cls_layer.layer.weight"),
+        rules=under(_RULES, source=prefix, target=""),
+        dropped=tuple(Reason(re.escape(prefix) + f"(?:{item.pattern})", item.reason) for item in _DROPPED),
+        optional=(Reason(r"frozen/t5/.*", "scoring needs no language model"),),
+    )
+
+
+# The training checkpoints nest the network under `model`, which the release takes away before it loads them.
+TABLES: tuple[Table, ...] = (
+    _table("official InstructFLIP", ""),
+    _table("official InstructFLIP (training checkpoint)", "model."),
 )

@@ -144,3 +144,43 @@ def test_position_table_of_the_same_grid_is_untouched_and_others_must_be_square(
     assert position_table(x, Slot("p", (5, 2))) is x
     with pytest.raises(WeightError, match="not both 1 \\+ a square grid"):
         position_table(np.zeros((7, 2), np.float32), Slot("p", (5, 2)))
+
+
+LAYERED = Table(
+    name="layered",
+    signature=(),
+    rules=(Rule(r"layer\.(\d+)", (r"layers_\1/kernel",)), Rule(r"pair\.(\d+)", (r"layers_\1/a", r"layers_\1/b"))),
+    spare=(Reason(r"layers_\d+/.*", "beyond this depth"),),
+    fresh=(Reason(r"layers_\d+/new/.*", "new here"), Reason(r"queries", "new here")),
+)
+
+
+def layer(**more) -> dict:
+    return {"kernel": np.zeros(2), **more}
+
+
+def test_spare_layers_are_left_out_one_by_one() -> None:
+    file = {f"layer.{i}": np.full(2, i, np.float32) for i in range(4)}
+    tree = apply(LAYERED, file, {"layers_0": layer(), "layers_2": layer()})
+    assert {name: part["kernel"].tolist() for name, part in tree.items()} == {"layers_0": [0, 0], "layers_2": [2, 2]}
+
+
+def test_spare_is_no_excuse_for_keys_or_leaves_of_other_names() -> None:
+    with pytest.raises(WeightError, match=r"\(1 problem\): 'layers_1/kernel' of the model is not in the file$"):
+        apply(LAYERED, {"layer.0": np.ones(2, np.float32)}, {"layers_0": layer(), "layers_1": layer()})
+    with pytest.raises(WeightError, match=r"'layer\.x' is not part of the format"):
+        apply(LAYERED, {"layer.x": np.ones(2, np.float32)}, {})
+    strict = Table(name="strict", signature=(), rules=LAYERED.rules)
+    with pytest.raises(WeightError, match=r"'layer\.1' has no place in the model \('layers_1/kernel'"):
+        apply(strict, {"layer.1": np.ones(2, np.float32)}, {})
+
+
+def test_half_of_a_fused_array_is_not_dropped_in_silence() -> None:
+    with pytest.raises(WeightError, match=r"'layers_0/a' of the model is not in the file"):
+        apply(LAYERED, {"pair.0": np.ones(4, np.float32)}, {"layers_0": {"a": np.zeros(2)}})
+
+
+def test_fresh_leaves_are_absent_from_the_result() -> None:
+    target = {"queries": np.zeros(3), "layers_0": layer(new={"kernel": np.zeros(1)})}
+    tree = apply(LAYERED, {"layer.0": np.ones(2, np.float32)}, target)
+    assert set(tree) == {"layers_0"} and set(tree["layers_0"]) == {"kernel"}
