@@ -1,10 +1,13 @@
-"""Five updates of a tiny FLIP-MCL on any mesh: what tests/meshes compares.
+"""Five updates of a tiny method on any mesh: what tests/meshes compares.
 
 Also a program, one process of a run of several:
 
     python tests/mesh_runs.py DATA OUT ADDRESS COUNT INDEX MODEL_AXIS BATCH_SIZE [BATCH_SIZE ...]
+
+which runs FLIP-MCL.
 """
 
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +22,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from tiny_runs import shrink
 
-from configs.flip_mcl import get_config
+from configs.common import adam_l2
 from flipjax.experiment import assemble
 from flipjax.training.loop import Schedule, enter_stage
 from flipjax.training.sharding import make_mesh, put_batch, start_processes
@@ -27,33 +30,37 @@ from flipjax.training.state import TrainState
 
 STEPS = 5
 LR = 1e-3
+METHOD = "flip_mcl"
 
 
-def config_for(data: Path, batch_size: int) -> Any:
-    """Returns FLIP-MCL as published but small, at a rate that moves float32 parameters visibly in five updates."""
-    config = shrink(get_config("syn_bcd_to_a"))
+def config_for(data: Path, batch_size: int, method: str = METHOD) -> Any:
+    """Returns a method as published but small, with FLIP's optimizer at a rate that moves float32 parameters visibly."""
+    config = shrink(importlib.import_module(f"configs.{method}").get_config("syn_bcd_to_a"))
     config.weights.clip = ""
     config.text.used_rows_only = True
     config.method.clip.heads = config.method.clip.text_heads = 4
     config.data.dir = str(data)
-    config.train.steps, config.train.batch_size = STEPS, batch_size
+    config.train.update(steps=STEPS, batch_size=batch_size, accumulate=1)
+    config.optim = adam_l2()
     config.optim.lr = LR
     return config
 
 
-def first_state(data: Path, mesh: Mesh) -> TrainState:
+def first_state(data: Path, mesh: Mesh, method: str = METHOD) -> TrainState:
     """Returns the state that every run starts from; it does not depend on the batch size."""
-    config = config_for(data, 1)
+    config = config_for(data, 1, method)
     return assemble.initial_state(config, assemble.method_of(config), mesh)
 
 
-def five_steps(data: Path, batch_size: int, mesh: Mesh, start: TrainState) -> dict[str, np.ndarray]:
+def five_steps(
+    data: Path, batch_size: int, mesh: Mesh, start: TrainState, method_name: str = METHOD
+) -> dict[str, np.ndarray]:
     """Returns `terms/<name>` [5], `moved/<path>` = (after - before) / lr, `gradient/<path>` = running size of the gradient,
     and `statistics/<path>` of the batch norms.
 
     Every process makes its own slice of the batches through the pipeline; the results are whole on each.
     """
-    config = config_for(data, batch_size)
+    config = config_for(data, batch_size, method_name)
     method = assemble.method_of(config)
     stream = assemble.train_data(config, assemble.select(config).train, method, mesh)
     before = gathered(start.params)

@@ -72,8 +72,8 @@ def picture(name: str, is_bona_fide: bool, px: int = 32) -> np.ndarray:
     return (pixels * ramp[None, :, None]).astype(np.uint8)
 
 
-def subject_records(domain: str, subject: int) -> list[dict[str, Any]]:
-    """Returns one bona fide and one attack video of two frames each."""
+def subject_records(domain: str, subject: int, instruments: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Returns one bona fide and one attack video of two frames each; subjects take turns with the instruments."""
     made = []
     for is_bona_fide in (True, False):
         video = f"{domain}/p{subject}/{'bona_fide' if is_bona_fide else 'attack'}"
@@ -85,7 +85,7 @@ def subject_records(domain: str, subject: int) -> list[dict[str, Any]]:
                     "box": (0.0, 0.0, 32.0, 32.0),
                     "landmarks": (0.0,) * 10,
                     "is_bona_fide": is_bona_fide,
-                    "attack_instrument": 0 if is_bona_fide else (1, 7)[subject % 2],
+                    "attack_instrument": 0 if is_bona_fide else instruments[subject % len(instruments)],
                     "subject_id": f"{domain}_p{subject}",
                     "video_id": video,
                     "frame_index": frame,
@@ -96,12 +96,12 @@ def subject_records(domain: str, subject: int) -> list[dict[str, Any]]:
     return made
 
 
-def write_data(root: Path) -> Path:
+def write_data(root: Path, instruments: tuple[int, ...] = (1, 7)) -> Path:
     """Writes the four domains, six subjects each: four train, one dev, one test."""
     subjects = {"train": range(4), "dev": range(4, 5), "test": range(5, 6)}
     for domain in DOMAINS:
         splits = {
-            split: [record for subject in numbers for record in subject_records(domain, subject)]
+            split: [record for subject in numbers for record in subject_records(domain, subject, instruments)]
             for split, numbers in subjects.items()
         }
         write_domain(root, domain, splits)

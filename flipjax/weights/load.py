@@ -14,7 +14,7 @@ from flipjax.core.errors import WeightError, suggest
 from flipjax.weights import rules, store
 
 Tree = Any
-FORMATS = ("openai_clip", "hf_clip", "flip_official", "hf_t5")
+FORMATS = ("openai_clip", "hf_clip", "hf_bert", "hf_t5", "flip_official", "instruct_flip_official")
 
 
 def load(source: str | Path, target: Tree, tables: Sequence[str], *, token_rows: tuple[int, ...] | None = None) -> Tree:

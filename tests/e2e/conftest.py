@@ -32,6 +32,7 @@ class Commands:
 
     folder: Path
     data: Path
+    xla_flags: str = ""
 
     def overrides(self, **changes: object) -> list[str]:
         """Returns the flags of the tiny run; `changes` are dotted keys with __ for the dot, None leaves a key out."""
@@ -50,7 +51,7 @@ class Commands:
         environment = {
             **os.environ,
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "",
+            "XLA_FLAGS": self.xla_flags,
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache"),
         }
         return subprocess.Popen(

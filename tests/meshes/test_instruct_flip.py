@@ -1,0 +1,84 @@
+"""InstructFLIP on any mesh: the losses and the updates of one device, with the frozen language model split over `model`.
+
+Tolerances and what is left out as in test_meshes.py; here a bias of keys, or of the norm of keys, has no gradient.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import mesh_runs
+import numpy as np
+import pytest
+from mesh_runs import STEPS
+from tiny_runs import write_data
+
+from flipjax.training.sharding import make_mesh, tree_shardings
+from flipjax.training.state import TrainState
+from golden_cases import assert_within
+
+NAME, SIZE = "instruct_flip", 12
+WITHOUT_GRADIENT = re.compile(r"(blocks|layers)_\d+/(attn|cross)/key/bias$|fusion/attn/ln_key/bias$")
+UNREAD = re.compile(r"/layers_1/text_mlp/")  # the text outputs of the last layer: only the decay moves them
+Found = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def start(data: Path) -> TrainState:
+    return mesh_runs.first_state(data, make_mesh(1, 1, jax.devices()[:1]), NAME)
+
+
+def placed(start: TrainState, data_axis: int, model_axis: int) -> tuple[jax.sharding.Mesh, TrainState]:
+    mesh = make_mesh(data_axis, model_axis, jax.devices()[: data_axis * model_axis])
+    return mesh, jax.device_put(start, tree_shardings(start, mesh))
+
+
+@pytest.fixture(scope="module")
+def one_device(data: Path, start: TrainState) -> Found:
+    return mesh_runs.five_steps(data, SIZE, *placed(start, 1, 1), NAME)
+
+
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def part(found: Found, name: str) -> Found:
+    return {key.partition("/")[2]: value for key, value in found.items() if key.startswith(f"{name}/")}
+
+
+def assert_same(found: Found, expected: Found) -> None:
+    for name, values in part(expected, "terms").items():
+        assert values.shape == (STEPS,)
+        assert_within(found[f"terms/{name}"], values, 1e-5, name)
+    for path, moved in part(expected, "moved").items():
+        gradient, other = expected[f"gradient/{path}"], found[f"moved/{path}"]
+        if WITHOUT_GRADIENT.search(path) or UNREAD.search(path):
+            assert max(np.abs(moved).max(), np.abs(other).max()) <= STEPS + 0.1, path
+            continue
+        assert np.abs(moved).max() > 0.5, f"'{path}' hardly moved, so that equal proves nothing"
+        has_gradient = gradient > 1e-6 * gradient.max()
+        assert_within(np.where(has_gradient, other, 0), np.where(has_gradient, moved, 0), 1e-3, path)
+
+
+def test_what_is_left_out_has_no_gradient(one_device: Found):
+    gradients = part(one_device, "gradient")
+    largest = max(gradient.max() for gradient in gradients.values())
+    noise = {path for path, gradient in gradients.items() if gradient.max() < 1e-6 * largest}
+    noise = {path for path in noise if not UNREAD.search(path)}
+    assert noise == {path for path in gradients if WITHOUT_GRADIENT.search(path)}
+
+
+@pytest.mark.parametrize(
+    "axes", [(2, 4), pytest.param((8, 1), marks=pytest.mark.slow), pytest.param((4, 2), marks=pytest.mark.slow)]
+)
+def test_meshes_equal_one_device(data: Path, start: TrainState, one_device: Found, axes: tuple[int, int]):
+    mesh, state = placed(start, *axes)
+    split = {path for path, leaf in named_leaves(state.frozen) if "model" in leaf.sharding.spec}
+    assert any(path.endswith("['query']['kernel']") for path in split) == (axes[1] > 1), "the frozen weights are split"
+    assert_same(mesh_runs.five_steps(data, SIZE, mesh, state, NAME), one_device)
