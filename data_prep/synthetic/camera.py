@@ -44,14 +44,14 @@ def _optics(radiance: np.ndarray, model: Camera) -> np.ndarray:
     sensor = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_AREA)
     small = cv2.resize(sensor, (max(8, width // 8), max(8, height // 8)), interpolation=cv2.INTER_AREA)
     veil = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.1 * small.shape[1]), (width, height))
-    return 0.96 * sensor + 0.04 * veil
+    return 0.93 * sensor + 0.07 * veil
 
 
 def _expose(light: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     height, width = light.shape[:2]
     centre = light[height // 4 : -height // 4, width // 3 : -width // 3]
-    metered = (0.65 * sum(cv2.mean(centre)) + 0.35 * sum(cv2.mean(light))) / 3
-    wanted = 0.2 * 2.0 ** float(rng.normal(0.0, 0.45)) / max(metered, 1e-5)
+    metered = (0.4 * sum(cv2.mean(centre)) + 0.6 * sum(cv2.mean(light))) / 3
+    wanted = 0.2 * 2.0 ** float(rng.normal(0.0, 0.25)) / max(metered, 1e-5)
     exposure = min(wanted, MAX_GAIN)
     return light * np.float32(exposure), float(np.clip(exposure, 1.0, MAX_GAIN))
 

@@ -37,7 +37,7 @@ PADDING = 0.37
 BONA_FIDE = ATTACK_INSTRUMENTS[0]
 # Stream slots below the first capture belong to the person.
 _LOOKS, _WEARER, _FIRST_CAPTURE = 0, 1, 16
-# Whoever attacks picks a well-lit photograph.
+# Whoever attacks picks a well-lit portrait taken indoors.
 _SOURCE_SHARES = (0.85, 0.15, 0.0, 0.0)
 
 Show = Callable[[Pose], Scene]
@@ -168,7 +168,7 @@ def _source_photo(head: Head, site: Site, rng: np.random.Generator) -> tuple[np.
     """Takes the photograph that is printed or replayed, on the head canvas, and returns it in linear light."""
     shape = head.alpha.shape
     model = SOURCE_CAMERAS[int(rng.integers(len(SOURCE_CAMERAS)))]
-    light = draw_light(rng, outdoor_share=0.3, warmth=0.1, shares=_SOURCE_SHARES)
+    light = draw_light(rng, outdoor_share=0.0, warmth=0.0, shares=_SOURCE_SHARES)
     stage = draw_stage(rng, (shape[0], shape[1]), light, site)
     picture, points = turn(head, lit_head(head, light), float(rng.normal(0, 0.07)))
     radiance = over(stage.room, picture[..., :3], np.clip(picture[..., 3], 0, 1)) * light.level

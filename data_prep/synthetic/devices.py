@@ -27,7 +27,7 @@ class Camera:
     bayer: bool = True
     full_well: float = 24000.0
     read_noise: float = 6.0
-    wb_adapt: float = 0.45
+    wb_adapt: float = 0.25
     tint: tuple[float, float] = (1.0, 1.0)
     contrast: float = 0.3
     saturation: float = 1.1
@@ -84,17 +84,17 @@ class Site:
 
 # One of these took the photograph that an attacker prints or replays; the scene is drawn at their sensor pixels.
 SOURCE_CAMERAS = (
-    Camera("sharp", 2, psf=0.7, oversample=1, bayer=False, full_well=20000.0, read_noise=3.0, wb_adapt=0.2, jpeg=92),
-    Camera("shared", 1, psf=1.3, oversample=1, bayer=False, full_well=9000.0, wb_adapt=0.2, sharpen=0.9, jpeg=74),
-    Camera("soft", 0, psf=1.9, oversample=1, bayer=False, full_well=5000.0, wb_adapt=0.2, sharpen=0.8, jpeg=64),
+    Camera("sharp", 2, psf=0.7, oversample=1, bayer=False, full_well=20000.0, read_noise=3.0, wb_adapt=0.8, jpeg=92),
+    Camera("shared", 1, psf=1.3, oversample=1, bayer=False, full_well=9000.0, wb_adapt=0.8, sharpen=0.9, jpeg=74),
+    Camera("soft", 0, psf=1.9, oversample=1, bayer=False, full_well=5000.0, wb_adapt=0.8, sharpen=0.8, jpeg=64),
 )
 
 SITES: tuple[Site, ...] = (
     Site(
         "syn_a",
         (
-            Camera("a_phone", 2, 1.15, psf=0.36, full_well=48000, contrast=0.35, sharpen=0.6, jpeg=96),
-            Camera("a_webcam", 0, 0.65, psf=0.6, bayer=False, full_well=2600, sharpen=0.9, jpeg=54),
+            Camera("a_phone", 2, 1.25, psf=0.34, full_well=60000, contrast=0.35, sharpen=0.5, jpeg=97),
+            Camera("a_webcam", 0, 0.62, psf=0.6, bayer=False, full_well=1500, sharpen=0.9, jpeg=48),
         ),
         (
             Printer("a_lab_photo", "photo", 0.0, 0.2, 1.15, 0.03, 0.96, (0.86, 0.85, 0.82), 0.5),
@@ -115,9 +115,9 @@ SITES: tuple[Site, ...] = (
         "syn_b",
         (
             Camera(
-                "b_laptop", 1, 0.9, psf=0.5, bayer=False, full_well=12000, tint=(1.04, 0.97), contrast=0.2, jpeg=84
+                "b_laptop", 1, 0.9, psf=0.48, bayer=False, full_well=10000, tint=(1.04, 0.97), contrast=0.2, jpeg=84
             ),
-            Camera("b_phone", 2, 1.15, psf=0.38, full_well=50000, saturation=1.2, sharpen=0.7, jpeg=95),
+            Camera("b_phone", 2, 1.25, psf=0.34, full_well=60000, saturation=1.15, sharpen=0.5, jpeg=97),
         ),
         (
             Printer("b_inkjet_photo", "photo", 0.0, 0.2, 1.1, 0.02, 1.02, (0.88, 0.87, 0.86), 0.4),
@@ -137,8 +137,8 @@ SITES: tuple[Site, ...] = (
     Site(
         "syn_c",
         (
-            Camera("c_action", 0, 0.66, psf=0.55, bayer=False, full_well=2800, contrast=0.4, saturation=1.15, jpeg=56),
-            Camera("c_slr", 2, 1.2, psf=0.36, full_well=64000, read_noise=4, contrast=0.3, sharpen=0.4, jpeg=96),
+            Camera("c_action", 0, 0.62, psf=0.6, bayer=False, full_well=1500, contrast=0.35, sharpen=0.9, jpeg=48),
+            Camera("c_slr", 2, 1.25, psf=0.34, full_well=64000, read_noise=4, contrast=0.3, sharpen=0.5, jpeg=97),
         ),
         (
             Printer("c_kiosk_photo", "photo", 0.0, 0.2, 1.25, 0.04, 0.93, (0.85, 0.84, 0.8), 0.6),
@@ -158,8 +158,8 @@ SITES: tuple[Site, ...] = (
     Site(
         "syn_d",
         (
-            Camera("d_door", 0, 0.65, psf=0.6, full_well=2800, contrast=0.25, saturation=0.95, jpeg=56),
-            Camera("d_phone", 1, 0.92, psf=0.48, full_well=14000, tint=(0.97, 1.04), sharpen=0.6, jpeg=84),
+            Camera("d_door", 0, 0.62, psf=0.6, bayer=False, full_well=1500, contrast=0.25, sharpen=0.9, jpeg=48),
+            Camera("d_phone", 1, 0.9, psf=0.48, full_well=10000, tint=(0.97, 1.04), jpeg=82),
         ),
         (
             Printer("d_mini_photo", "photo", 0.0, 0.2, 1.2, 0.05, 0.9, (0.83, 0.83, 0.83), 0.45),

@@ -10,7 +10,7 @@ from data_prep.synthetic.faces import Head
 from data_prep.synthetic.geometry import dot
 from flipjax.core.labels import ENVIRONMENTS, ILLUMINATIONS
 
-ILLUMINATION_SHARES = (0.4, 0.2, 0.2, 0.2)
+ILLUMINATION_SHARES = (0.28, 0.24, 0.24, 0.24)
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ def draw_light(
     kind = str(rng.choice(ILLUMINATIONS, p=shares))
     outdoor = bool(rng.random() < outdoor_share)
     key, ambient, background, spread = {
-        "normal": (rng.uniform(0.4, 0.8), rng.uniform(0.35, 0.6), rng.uniform(0.5, 1.1), 40.0),
-        "strong": (rng.uniform(1.2, 2.0), rng.uniform(0.2, 0.35), rng.uniform(0.4, 0.9), 65.0),
-        "back": (rng.uniform(0.1, 0.3), rng.uniform(0.25, 0.4), rng.uniform(1.6, 3.0), 60.0),
+        "normal": (rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.75), rng.uniform(0.5, 1.1), 40.0),
+        "strong": (rng.uniform(1.6, 2.4), rng.uniform(0.12, 0.22), rng.uniform(0.3, 0.7), 65.0),
+        "back": (rng.uniform(0.05, 0.2), rng.uniform(0.2, 0.35), rng.uniform(2.2, 3.6), 60.0),
         "dark": (rng.uniform(0.3, 0.7), rng.uniform(0.15, 0.4), rng.uniform(0.3, 0.8), 60.0),
     }[kind]
     azimuth, height = np.deg2rad(rng.uniform(-spread, spread)), np.deg2rad(rng.uniform(5, 50))
     direction = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
-    tint = rng.normal(0.0 if outdoor else warmth, 0.18)
-    sky = rng.normal(-0.12, 0.08) if outdoor else 0.7 * tint
+    tint = rng.normal(-0.3, 0.1) if outdoor else rng.normal(0.35 + warmth, 0.1)
+    sky = rng.normal(-0.4, 0.08) if outdoor else 0.7 * tint
     return Light(
         ILLUMINATIONS.index(kind),
         ENVIRONMENTS.index("outdoor" if outdoor else "indoor"),

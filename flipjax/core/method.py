@@ -82,11 +82,13 @@ class Answering:
 
     prepare(params, frozen, model_state) -> what answering needs.
     answer(prepared, batch) -> question name -> probability of each option [b options].
+    speak(prepared, batch) -> question name -> T5 token ids [b t] that the language model writes of itself; optional.
     """
 
     questions: tuple[Question, ...]
     prepare: Callable[[Tree, Tree, Tree], Tree]
     answer: Callable[[Tree, Batch], dict[str, jax.Array]]
+    speak: Callable[[Tree, Batch], dict[str, jax.Array]] | None = None
 
 
 @dataclass(frozen=True)

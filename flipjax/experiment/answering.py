@@ -62,8 +62,10 @@ def write_questions(path: Path, images: Path, asked: Sequence[Question], wording
     return len(rows)
 
 
-def write_own_answers(path: Path, predictor: Predictor, images: Path) -> None:
+def write_own_answers(path: Path, predictor: Predictor, images: Path, *, free_text: bool = False) -> None:
     """Writes the predictor's answer to each of its questions about the largest face of every picture below `images`.
+
+    The answer is the likeliest option, or with `free_text` what the language model writes of itself.
 
     Columns: image (below `images`), question, answer, probability (of the answer), p1 p2 ... (of every option in order).
     A picture without a usable face has rows without an answer.
@@ -73,6 +75,10 @@ def write_own_answers(path: Path, predictor: Predictor, images: Path) -> None:
     """
     if predictor.answers is None or not predictor.questions:
         raise ConfigError(NO_ANSWERS)
+    if free_text and predictor.speak is None:
+        raise ConfigError(
+            "--free_text needs a language model with pretrained weights; leave it out to score the options"
+        )
     most = max(len(question.options) for question in predictor.questions)
     header = [*ANSWER_COLUMNS, "probability", *(f"p{number}" for number in range(1, most + 1))]
     seen: set[str] = set()
@@ -81,11 +87,11 @@ def write_own_answers(path: Path, predictor: Predictor, images: Path) -> None:
     for prediction in predict(dataclasses.replace(predictor, explain=None), [images], images):
         if prediction.file not in seen:
             seen.add(prediction.file)
-            rows.extend(_rows(predictor, prediction, images, len(header)))
+            rows.extend(_rows(predictor, prediction, images, len(header), "free_text" if free_text else "answer"))
     write_table(path, header, rows)
 
 
-def _rows(predictor: Predictor, prediction: Prediction, images: Path, width: int) -> Iterator[list[str]]:
+def _rows(predictor: Predictor, prediction: Prediction, images: Path, width: int, key: str) -> Iterator[list[str]]:
     name = Path(prediction.file).relative_to(images).as_posix()
     answers = prediction.answers or {}
     if not answers:
@@ -93,5 +99,5 @@ def _rows(predictor: Predictor, prediction: Prediction, images: Path, width: int
     for question in predictor.questions:
         told = answers.get(question.name) or {"answer": None, "probability": None, "options": {}}
         values = [told["probability"], *told["options"].values()]
-        row = [name, question.name, told["answer"] or "", *("" if value is None else repr(value) for value in values)]
+        row = [name, question.name, told.get(key) or "", *("" if value is None else repr(value) for value in values)]
         yield row + [""] * (width - len(row))

@@ -22,6 +22,7 @@ from flipjax.experiment import assemble, pictures
 from flipjax.experiment import workdir as files
 from flipjax.experiment.run import write_page
 from flipjax.experiment.workdir import Config
+from flipjax.prompts.tokenizers import t5_text
 from flipjax.serving.predictor import Predictor, read_decision
 from flipjax.training.checkpoints import UNREAD, open_checkpoints
 from flipjax.training.sharding import make_mesh
@@ -170,7 +171,7 @@ def load_predictor(workdir: Path, checkpoint: str = "best", *, explain: bool = F
         predictor,
         explain=_explainer(method, prepared),
         questions=method.answering.questions if method.answering else (),
-        answers=_answerer(method, state),
+        **_answerers(method, state),
     )
 
 
@@ -181,9 +182,24 @@ def _explainer(method: Method, prepared: Tree) -> Callable[[np.ndarray], np.ndar
     return lambda images: np.asarray(explain(prepared, {"image": images}).values)
 
 
-def _answerer(method: Method, state: TrainState) -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
-    if method.answering is None:
-        return None
-    answer: Callable[..., Any] = jax.jit(method.answering.answer)
-    prepared = jax.jit(method.answering.prepare)(state.params, state.frozen, state.model_state)
-    return lambda images: jax.tree.map(np.asarray, answer(prepared, {"image": images}))
+def _answerers(method: Method, state: TrainState) -> dict[str, Callable[[np.ndarray], Any] | None]:
+    """Returns `answers` and `speak` of a predictor; one preparation serves both."""
+    answering = method.answering
+    if answering is None:
+        return {"answers": None, "speak": None}
+    prepared = jax.jit(answering.prepare)(state.params, state.frozen, state.model_state)
+    answer = jax.jit(answering.answer)
+    found: dict[str, Callable[[np.ndarray], Any] | None] = {
+        "answers": lambda images: jax.tree.map(np.asarray, answer(prepared, {"image": images})),
+        "speak": None,
+    }
+    if answering.speak is not None:
+        speak = jax.jit(answering.speak)
+
+        def texts(images: np.ndarray) -> np.ndarray:
+            spoken = speak(prepared, {"image": images})
+            columns = [[t5_text(row.tolist()) for row in np.asarray(spoken[q.name])] for q in answering.questions]
+            return np.array(columns, dtype=object).T
+
+        found["speak"] = texts
+    return found

@@ -8,6 +8,7 @@ Differences between paper and code are switches with a row in PARITY.md. Cost at
 training, 37.5 for the score.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -33,9 +34,10 @@ from flipjax.models.heads import Projector, project_unit_columns
 from flipjax.models.instructed_clip import InstructedClip, Visual
 from flipjax.models.layers import network_input, run
 from flipjax.models.t5 import T5
-from flipjax.models.t5_decode import REDUCTIONS, option_probabilities, option_scores
+from flipjax.models.t5_decode import REDUCTIONS, greedy, option_probabilities, option_scores
 from flipjax.models.t5_layers import T5_SIZES, T5Size
 from flipjax.prompts.branches import T5_VOCABULARY, Branch, compact_language, make_branches
+from flipjax.prompts.instruct import ANSWER_LIMIT
 
 SSL_TEMPERATURE = 0.1
 FORMULAS = {"half": 0.5, "paper": 1.0}
@@ -206,7 +208,7 @@ def _fused(
 ) -> list[Float[Array, "b r d"]]:
     """Returns the fused tokens for every style question that scores; the content branch has one question."""
     style = flip.branch("style")
-    asked: tuple[Int[Array, b] | int, ...] = (0,) if style is None else style.scored
+    asked: tuple[Any, ...] = (0,) if style is None else style.scored
     if style is not None and style.random_score:
         asked = (jnp.asarray(style.scored)[network.image_number(image) % len(style.scored)],)
     content = {
@@ -243,15 +245,42 @@ def prepare_answers(flip: InstructFlip, params: Tree, frozen: Tree, model_state:
 
 def answer(flip: InstructFlip, prepared: Tree, batch: Batch) -> dict[str, Float[Array, "b o"]]:
     """Returns the probability of every option of every question, by option scoring or by the linear heads."""
+    return {
+        branch.questions[number].name: option_shares(flip, prepared, branch, number, visual, queries)
+        for branch, number, visual, queries in _every_question(flip, prepared, batch)
+    }
+
+
+def speak(flip: InstructFlip, prepared: Tree, batch: Batch) -> dict[str, Int[Array, "b t"]]:
+    """Returns what the language model writes of itself to every question, as token ids."""
+    spoken = {}
+    assert flip.llm is not None
+    for branch, number, _, queries in _every_question(flip, prepared, batch):
+        encoded, mask = _encoded(flip, prepared, branch, number, queries)
+        name = branch.questions[number].name
+        spoken[name] = greedy(flip.llm, prepared["t5"], encoded, mask, max_length=ANSWER_LIMIT)
+    return spoken
+
+
+def _every_question(
+    flip: InstructFlip, prepared: Tree, batch: Batch
+) -> Iterator[tuple[Branch, int, Visual, dict[str, Array]]]:
+    """Yields branch, number of the question, image features, and the branch's queries for it."""
     visual = network.look(flip.net, prepared["params"], network_input(batch["image"], flip.normalization))
-    answers = {}
     for branch in flip.branches:
-        for number, question in enumerate(branch.questions):
+        for number in range(len(branch.questions)):
             queries = {}
             if branch.name in flip.net.qformers:
                 queries = {branch.name: network.finish(flip.net, prepared, branch.name, visual, number)}
-            answers[question.name] = option_shares(flip, prepared, branch, number, visual, queries)
-    return answers
+            yield branch, number, visual, queries
+
+
+def _encoded(
+    flip: InstructFlip, prepared: Tree, branch: Branch, number: int, queries: dict[str, Array]
+) -> tuple[Array, Array]:
+    assert flip.llm is not None
+    text = branch.texts(slice(number, number + 1))
+    return network.encode_question(flip.net, flip.llm, prepared["params"], prepared["t5"], queries[branch.name], *text)
 
 
 def option_shares(
@@ -259,12 +288,10 @@ def option_shares(
 ) -> Float[Array, "b o"]:
     """Returns the probability of each option of one question."""
     count = len(branch.questions[number].options)
-    params = prepared["params"]
     if flip.llm is None:
-        logits = network.head_logits(flip.net, params, branch.name, visual, queries)
+        logits = network.head_logits(flip.net, prepared["params"], branch.name, visual, queries)
         return jax.nn.softmax(logits[:, branch.class_of[number, 1 : count + 1]], axis=-1)
-    text = branch.texts(slice(number, number + 1))
-    encoded, mask = network.encode_question(flip.net, flip.llm, params, prepared["t5"], queries[branch.name], *text)
+    encoded, mask = _encoded(flip, prepared, branch, number, queries)
     options = branch.answers((number, slice(count)))
     sums, lengths = option_scores(flip.llm, prepared["t5"], encoded, mask, *options)
     return option_probabilities(sums, lengths, reduce=flip.reduce)
@@ -290,6 +317,8 @@ def make(config: Any) -> Method:
         questions=tuple(question for branch in flip.branches for question in branch.questions),
         prepare=partial(prepare_answers, flip),
         answer=partial(answer, flip),
+        # With a vocabulary of its own, or from scratch, the model's own words mean nothing.
+        speak=partial(speak, flip) if flip.llm is not None and config.weights.t5 else None,
     )
     return Method(
         name="instruct_flip",

@@ -9,6 +9,7 @@ result of `begin` (batch of 1) serves every image. Source: Li et al. 2023 (BLIP-
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -192,7 +193,8 @@ class QFormer(nn.Module):
         begun = jax.tree.map(lambda x: jnp.broadcast_to(x, (context.shape[0], *x.shape[1:])), begun)
         first = self.layers[0]
         queries = first.cross(begun.queries, begun.asked, first.cross.offer(context), None, keys)
-        queries, text = first.query_mlp(queries, keys), begun.text
+        queries = first.query_mlp(queries, keys)
+        text: Any = begun.text
         seen, count = _with_queries(begun.mask, self.size.queries), self.size.queries
         for i, layer in enumerate(self.layers[1:], start=1):
             is_last = i == self.size.layers - 1

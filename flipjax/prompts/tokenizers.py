@@ -98,6 +98,19 @@ def t5_ids(texts: Sequence[str], *, limit: int = 128) -> list[list[int]]:
     return rows
 
 
+def t5_text(ids: Sequence[int]) -> str:
+    """Returns the text of T5 ids up to the end token; padding and ids without a piece are left out.
+
+    Example:
+      >>> t5_text([0, *t5_ids(["(8) PC screen"])[0]])
+      '(8) PC screen'
+    """
+    row = list(ids)
+    row = row[: row.index(T5_END_ID)] if T5_END_ID in row else row
+    pieces = [_t5_tokenizer().id_to_token(int(i)) for i in row if i != PAD_ID]
+    return "".join(piece for piece in pieces if piece is not None).replace("\u2581", " ").strip()
+
+
 def pad_ids(rows: Sequence[Sequence[int]], *, length: int | None = None) -> Int32[np.ndarray, "texts t"]:
     """Returns `rows` (ids without start and end) with both added, as one matrix padded with zeros."""
     width = length or max(len(row) for row in rows) + 2

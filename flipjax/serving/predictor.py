@@ -38,6 +38,7 @@ class Predictor:
     explain: the same crops -> heat maps [b gh gw] in [0, 1]; None where the method has none.
     answers: the same crops -> question name -> probability of each option [b options], for `questions`; None where the
       method answers none or nobody asked.
+    speak: the same crops -> what the language model writes of itself [b questions] (texts); None where it has nothing to say.
     """
 
     score: Callable[[UInt8[np.ndarray, "b h w 3"]], Float[np.ndarray, "b"]]
@@ -50,6 +51,7 @@ class Predictor:
     batch_size: int = 8
     questions: tuple[Question, ...] = ()
     answers: Callable[[UInt8[np.ndarray, "b h w 3"]], Mapping[str, np.ndarray]] | None = None
+    speak: Callable[[UInt8[np.ndarray, "b h w 3"]], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -153,9 +155,14 @@ def _answers(predictor: Predictor, images: Sequence[np.ndarray]) -> list[dict[st
 
     cuts = np.cumsum([len(question.options) for question in questions])[:-1]
     rows = (np.split(row, cuts) for row in in_batches(side_by_side, images, predictor.batch_size))
-    return [
+    found = [
         {question.name: told(question, part) for question, part in zip(questions, row, strict=True)} for row in rows
     ]
+    if predictor.speak is not None:
+        for answers, texts in zip(found, in_batches(predictor.speak, images, predictor.batch_size), strict=True):
+            for question, text in zip(questions, texts, strict=True):
+                answers[question.name]["free_text"] = str(text)
+    return found
 
 
 def exit_code(predictions: Iterable[Prediction]) -> int:
