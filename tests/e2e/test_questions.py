@@ -111,6 +111,19 @@ def test_own_answers_are_read_back_and_scored(folder: Path) -> None:
     assert ours["verdict"]["hter"] == 0.0 and ours["questions"]["content"]["unparsed"] == 0
 
 
+def test_free_text_is_what_the_model_wrote_and_is_parsed_like_anybody_elses(folder: Path) -> None:
+    def speak(images: np.ndarray) -> np.ndarray:
+        dark = images.mean(axis=(1, 2, 3)) < 100
+        return np.array([["real face." if d else "photo", "I cannot tell"] for d in dark], dtype=object)
+
+    write_own_answers(folder / "ours.csv", _predictor(speak=speak), folder / "pictures", free_text=True)
+    by_key = {(row["image"], row["question"]): row["answer"] for row in _rows(folder / "ours.csv")}
+    assert by_key["a.png", "content"] == "real face." and by_key["sub/b.png", "content"] == "photo"
+    assert by_key["a.png", "environment"] == "I cannot tell"
+    with pytest.raises(ConfigError, match="--free_text needs a language model"):
+        write_own_answers(folder / "ours.csv", _predictor(), folder / "pictures", free_text=True)
+
+
 def test_a_method_without_answers_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="answers no questions"):
         write_own_answers(folder / "ours.csv", _predictor(answers=None), folder / "pictures")
