@@ -26,9 +26,7 @@ def test_every_question_is_answered_by_greedy_decoding() -> None:
         asked = jnp.full(ROWS, 1)
         texts = {b.name: b.instructions(asked * 0 if b.name == "content" else asked) for b in flip.branches}
         queries = network.ask(flip.net, params, visual, texts, None)["style"]
-        encoded, mask = network.encode_question(
-            flip.net, flip.llm, params, frozen["t5"], queries, *branch.texts(asked)
-        )
+        encoded, mask = network.encode_question(flip.net, flip.llm, params, frozen["t5"], queries, *branch.texts(asked))
         return spoken, greedy(flip.llm, frozen["t5"], encoded, mask, max_length=ANSWER_LIMIT)
 
     spoken, environment = jax.jit(both)(variables["params"], variables["frozen"])
