@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from data_prep.synthetic.devices import Camera
 from data_prep.synthetic.geometry import to_srgb
 
-MAX_GAIN = 8.0
+MIN_GAIN, MAX_GAIN = 0.2, 8.0
 
 
 def camera(radiance: Float[np.ndarray, "H W 3"], model: Camera, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
@@ -52,7 +52,7 @@ def _expose(light: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, fl
     centre = light[height // 4 : -height // 4, width // 3 : -width // 3]
     metered = (0.4 * sum(cv2.mean(centre)) + 0.6 * sum(cv2.mean(light))) / 3
     wanted = 0.2 * 2.0 ** float(rng.normal(0.0, 0.25)) / max(metered, 1e-5)
-    exposure = min(wanted, MAX_GAIN)
+    exposure = min(max(wanted, MIN_GAIN), MAX_GAIN)
     return light * np.float32(exposure), float(np.clip(exposure, 1.0, MAX_GAIN))
 
 
