@@ -102,7 +102,7 @@ TINY: dict[str, Any] = {
     "method.qformer": ConfigDict({"layers": 2, "heads": 4, "hidden": 256, "queries": 32}),
     "method.fusion": ConfigDict({"heads": 4, "cross_head_width": 32, "hidden": 256, "is_causal": True}),
     "method.weights.style": 1.0,  # a style question gets a third of the samples
-    "train.steps": 600,
+    "train.steps": 520,
     "train.log_every": 50,
     "train.checkpoint_every": 200,
     "train.accumulate": 1,

@@ -49,7 +49,7 @@ def draw_light(
         (key * _tint(tint)).astype(np.float32),
         (ambient * _tint(sky)).astype(np.float32),
         background,
-        {"dark": 0.05, "strong": 2.0}.get(kind, 1.0) * float(np.exp(rng.normal(0.4 if outdoor else -0.3, 0.3))),
+        {"dark": 0.08, "strong": 2.0}.get(kind, 1.0) * float(np.exp(rng.normal(0.4 if outdoor else -0.3, 0.3))),
     )
 
 
