@@ -24,17 +24,10 @@ from flipjax.core.errors import DataError, suggest
 
 BUILDER_NAME = "face_records"
 REQUIRED_FIELDS = ("image", "box", "landmarks", "is_bona_fide", "sample_id", "subject_id", "video_id")
-FILLED_HERE = ("domain",)
 
 _ALL_FIELDS = (*schemas.IMAGE_FIELDS, *schemas.VECTOR_FIELDS, *schemas.SCALAR_FIELDS)
 _DOMAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _UNKNOWN = {bool: False, int: labels.UNKNOWN, str: "", float: 0.0}
-_OPTION_COUNT = {
-    "attack_instrument": len(labels.ATTACK_INSTRUMENTS),
-    "illumination": len(labels.ILLUMINATIONS),
-    "environment": len(labels.ENVIRONMENTS),
-    "camera_quality": len(labels.CAMERA_QUALITIES),
-}
 _NUMPY_TYPES = {bool: np.bool_, int: np.int32, float: np.float32}
 _ARROW_TYPES = {bool: pa.bool_(), int: pa.int32(), float: pa.float32(), str: pa.string()}
 
@@ -139,8 +132,8 @@ def _scalar(value: Any, key: str, kind: type, name: str) -> Any:
     }[kind]
     if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
         raise DataError(f"sample '{name}': {key} is {value!r}, expected {kind.__name__}")
-    if key in _OPTION_COUNT and not labels.UNKNOWN <= value < _OPTION_COUNT[key]:
-        raise DataError(f"sample '{name}': {key} is {value}, expected -1 (unknown) to {_OPTION_COUNT[key] - 1}")
+    if key in labels.OPTIONS and not labels.UNKNOWN <= value < len(labels.OPTIONS[key]):
+        raise DataError(f"sample '{name}': {key} is {value}, expected -1 (unknown) to {len(labels.OPTIONS[key]) - 1}")
     return kind(value)
 
 
@@ -200,7 +193,9 @@ class _FaceRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     name = BUILDER_NAME
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, domain: str, records: Mapping[str, Iterable[Mapping[str, Any]]], **builder_arguments: Any):
+    def __init__(
+        self, domain: str, records: Mapping[str, Iterable[Mapping[str, Any]]], **builder_arguments: Any
+    ) -> None:
         self._domain = domain
         self._records = records
         self._seen: set[str] = set()

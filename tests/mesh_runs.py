@@ -8,6 +8,7 @@ which runs FLIP-MCL.
 """
 
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,10 +28,12 @@ from flipjax.experiment import assemble
 from flipjax.training.loop import Schedule, enter_stage
 from flipjax.training.sharding import make_mesh, put_batch, start_processes
 from flipjax.training.state import TrainState
+from golden_cases import assert_within
 
 STEPS = 5
 LR = 1e-3
 METHOD = "flip_mcl"
+Found = dict[str, np.ndarray]
 
 
 def config_for(data: Path, batch_size: int, method: str = METHOD) -> Any:
@@ -52,9 +55,7 @@ def first_state(data: Path, mesh: Mesh, method: str = METHOD) -> TrainState:
     return assemble.initial_state(config, assemble.method_of(config), mesh)
 
 
-def five_steps(
-    data: Path, batch_size: int, mesh: Mesh, start: TrainState, method_name: str = METHOD
-) -> dict[str, np.ndarray]:
+def five_steps(data: Path, batch_size: int, mesh: Mesh, start: TrainState, method_name: str = METHOD) -> Found:
     """Returns `terms/<name>` [5], `moved/<path>` = (after - before) / lr, `gradient/<path>` = running size of the gradient,
     and `statistics/<path>` of the batch norms.
 
@@ -78,6 +79,35 @@ def five_steps(
         **{f"gradient/{path}": np.sqrt(squares[path]) for path in before},
         **{f"statistics/{path}": leaf for path, leaf in gathered(state.model_state).items()},
     }
+
+
+def part(found: Found, name: str) -> Found:
+    """Returns what lies below `name`, by the rest of its path."""
+    return {key.partition("/")[2]: value for key, value in found.items() if key.startswith(f"{name}/")}
+
+
+def assert_same(found: Found, expected: Found, *, without_gradient: re.Pattern[str], moves: float) -> None:
+    """Compares two results of `five_steps` within the tolerances of tests/meshes/test_meshes.py.
+
+    Arrays whose path `without_gradient` matches must stay within five steps; some entry of each other one moves by more
+    than `moves` steps.
+    """
+    for name, values in part(expected, "terms").items():
+        assert values.shape == (STEPS,)
+        assert_within(found[f"terms/{name}"], values, 1e-5, name)
+    for path, moved in part(expected, "moved").items():
+        gradient, other = expected[f"gradient/{path}"], found[f"moved/{path}"]
+        if without_gradient.search(path):
+            assert max(np.abs(moved).max(), np.abs(other).max()) <= STEPS + 0.1, path
+            continue
+        assert np.abs(moved).max() > moves, f"'{path}' hardly moved, so that equal proves nothing"
+        has_gradient = gradient > 1e-6 * gradient.max()
+        assert_within(np.where(has_gradient, other, 0), np.where(has_gradient, moved, 0), 1e-3, path)
+    for path, statistic in part(expected, "statistics").items():
+        if path.endswith("/mean"):
+            assert np.abs(found[f"statistics/{path}"] - statistic).max() <= 2 * STEPS * LR, path
+        else:
+            assert_within(found[f"statistics/{path}"], statistic, 1e-4, path)
 
 
 def gathered(tree: Any) -> dict[str, np.ndarray]:

@@ -31,19 +31,9 @@ from data_prep.entries import Entry, split_of
 from data_prep.records import check_domain_name
 from flipjax.core import labels
 from flipjax.core.errors import DataError, FlipjaxError, suggest
+from flipjax.core.schemas import LABEL_COLUMNS
 from flipjax.data import media
 
-REQUIRED = ("path", "label")
-OPTIONAL = (
-    "subject_id",
-    "video_id",
-    "attack_instrument",
-    "domain",
-    "illumination",
-    "environment",
-    "camera_quality",
-)
-COLUMNS = (*REQUIRED, *OPTIONAL)
 DEFAULT_DOMAIN = "own"
 
 
@@ -98,12 +88,13 @@ def _check_header(raw: Path, header: list[str]) -> None:
         raise DataError(f"{raw}: no header; the first line must name the columns, at least: path,label")
     if len(header) == 1 and re.search(r"[;\t|]", header[0]):
         raise DataError(f"{raw}: columns are not separated by commas (header '{header[0]}'); save it with commas")
+    known = LABEL_COLUMNS
     for name in header:
-        if name not in COLUMNS:
-            raise DataError(f"{raw}: unknown column '{name}'; expected {', '.join(COLUMNS)}{suggest(name, COLUMNS)}")
+        if name not in known:
+            raise DataError(f"{raw}: unknown column '{name}'; expected {', '.join(known)}{suggest(name, known)}")
         if header.count(name) > 1:
             raise DataError(f"{raw}: column '{name}' occurs twice; remove one")
-    missing = [name for name in REQUIRED if name not in header]
+    missing = [name for name in known[:2] if name not in header]
     if missing:
         raise DataError(f"{raw}: column '{missing[0]}' is missing; the header needs at least path,label")
 
@@ -117,6 +108,7 @@ def _entry(row: dict[str, str], folder: Path) -> Entry:
     subject_id = row.get("subject_id") or video_id
     domain = row.get("domain") or DEFAULT_DOMAIN
     check_domain_name(domain)
+    options = labels.parse_options(row, is_bona_fide)
     return Entry(
         path=_checked_file(folder / name),
         split=split_of(subject_id),
@@ -125,10 +117,10 @@ def _entry(row: dict[str, str], folder: Path) -> Entry:
         subject_id=subject_id,
         video_id=video_id,
         is_bona_fide=is_bona_fide,
-        attack_instrument=_instrument(row.get("attack_instrument", ""), is_bona_fide),
-        illumination=labels.option_index(row.get("illumination", ""), labels.ILLUMINATIONS, "illumination"),
-        environment=labels.option_index(row.get("environment", ""), labels.ENVIRONMENTS, "environment"),
-        camera_quality=labels.option_index(row.get("camera_quality", ""), labels.CAMERA_QUALITIES, "camera_quality"),
+        attack_instrument=options["attack_instrument"],
+        illumination=options["illumination"],
+        environment=options["environment"],
+        camera_quality=options["camera_quality"],
     )
 
 
@@ -138,19 +130,6 @@ def _checked_file(path: Path) -> Path:
     if path.suffix.lower() not in known:
         raise DataError(f"{path}: file type '{path.suffix}' is not read here; expected one of {' '.join(known)}")
     return path
-
-
-def _instrument(name: str, is_bona_fide: bool) -> int:
-    bona_fide = labels.ATTACK_INSTRUMENTS[0]
-    if is_bona_fide:
-        if name not in ("", bona_fide):
-            raise DataError(f"attack_instrument '{name}' given for a bona fide row; leave it empty or set label attack")
-        return 0
-    if name == labels.OTHER_INSTRUMENT:
-        return labels.UNKNOWN
-    if name == bona_fide:
-        raise DataError("attack_instrument 'bona_fide' given for an attack; name the instrument or leave it empty")
-    return labels.option_index(name, labels.ATTACK_INSTRUMENTS, "attack_instrument")
 
 
 def _check_repeat(entry: Entry, line: int, lines: dict[Path, int]) -> None:

@@ -103,6 +103,7 @@ class Method:
     explain(prepared, batch) -> heat maps [b gh gw] in [0, 1] by name, the most telling first (`attention`: where the
     class token looks; `cue_map`: 1 = attack); optional.
     answering: optional, the questions that the method answers.
+    scores_with_frozen: whether `prepare` reads the frozen weights; where it does not, scoring never loads them.
     project(params, step) -> params; optional, idempotent, applied once at the start and after every update.
     """
 
@@ -114,6 +115,7 @@ class Method:
     prepare: Callable[[Tree, Tree, Tree], Tree]
     score: Callable[[Tree, Batch], jax.Array]
     stages: tuple[Stage, ...]
+    scores_with_frozen: bool = False
     explain: Callable[[Tree, Batch], dict[str, jax.Array]] | None = None
     answering: Answering | None = None
     project: Callable[[Tree, jax.Array], Tree] | None = None

@@ -33,6 +33,18 @@ SCALAR_FIELDS: dict[str, type] = {
 VECTOR_FIELDS: dict[str, int] = {"box": 4, "landmarks": 10}
 IMAGE_FIELDS: tuple[str, ...] = ("image", "attack_mask")
 SPLITS: tuple[str, ...] = ("train", "dev", "test")
+# The CSV that describes own data; the first two columns are required.
+LABEL_COLUMNS: tuple[str, ...] = (
+    "path",
+    "label",
+    "subject_id",
+    "video_id",
+    "attack_instrument",
+    "domain",
+    "illumination",
+    "environment",
+    "camera_quality",
+)
 INDEX_FILE = "index.parquet"
 INDEX_COLUMNS: tuple[str, ...] = ("split", "position", *SCALAR_FIELDS)
 

@@ -15,6 +15,7 @@ import functools
 import math
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,11 +50,6 @@ class Face:
     box: tuple[float, float, float, float]
     landmarks: Float[np.ndarray, "5 2"]
     confidence: float
-
-    @property
-    def short_side_px(self) -> float:
-        """Shorter side of the box in pixels."""
-        return min(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
 
 def align(
@@ -240,7 +236,7 @@ def _detector_class() -> type:
 
 
 @functools.lru_cache(maxsize=64)
-def _network(min_face_px: int, thread: int):
+def _network(min_face_px: int, thread: int) -> Any:
     """One detector per thread: OpenCV networks hold the state of the picture in hand."""
     return _detector_class()(min_face_size=min_face_px, steps_threshold=list(_THRESHOLDS))
 

@@ -2,7 +2,7 @@
 
 Questions (written): `image,question,text`, one row per picture and question. Answers (read, and written for our own model):
 `image,question,answer` and whatever else; the answer is free text. Labels (read): the CSV that describes own data, with the
-columns of `LABEL_COLUMNS`. An answer's picture is found by its path, whichever folder either path starts from.
+columns of schemas.LABEL_COLUMNS. An answer's picture is found by its path, whichever folder either path starts from.
 """
 
 import csv
@@ -15,29 +15,13 @@ from absl import logging
 
 from flipjax.core import labels
 from flipjax.core.errors import ConfigError, DataError, suggest
-from flipjax.core.schemas import Question
+from flipjax.core.schemas import LABEL_COLUMNS, Question
 from flipjax.data.media import is_video
 from flipjax.evaluation.score_files import csv_rows, write_text
 from flipjax.prompts.answers import parse_answer
 
 QUESTION_COLUMNS = ("image", "question", "text")
 ANSWER_COLUMNS = ("image", "question", "answer")
-LABEL_COLUMNS = (
-    "path",
-    "label",
-    "subject_id",
-    "video_id",
-    "attack_instrument",
-    "domain",
-    "illumination",
-    "environment",
-    "camera_quality",
-)
-_OPTIONS = {
-    "illumination": labels.ILLUMINATIONS,
-    "environment": labels.ENVIRONMENTS,
-    "camera_quality": labels.CAMERA_QUALITIES,
-}
 # What to do with an answer that is none of the options, and with one that is missing.
 OUTSIDE = ("error", "wrong")
 
@@ -115,21 +99,8 @@ def _truth(row: Mapping[str, str], folder: Path) -> Truth:
     if not row["path"]:
         raise DataError("path is empty; give the picture")
     is_bona_fide = labels.parse_class(row["label"])
-    right = {field: labels.option_index(row.get(field, ""), names, field) for field, names in _OPTIONS.items()}
-    right["attack_instrument"] = _instrument(row.get("attack_instrument", ""), is_bona_fide)
-    right["is_bona_fide"] = int(is_bona_fide)
+    right = {**labels.parse_options(row, is_bona_fide), "is_bona_fide": int(is_bona_fide)}
     return Truth(PurePosixPath(row["path"]).as_posix(), folder / row["path"], is_bona_fide, right)
-
-
-def _instrument(name: str, is_bona_fide: bool) -> int:
-    bona_fide = labels.ATTACK_INSTRUMENTS[0]
-    if is_bona_fide != (name == bona_fide) and name and (is_bona_fide or name == bona_fide):
-        raise DataError(f"attack_instrument '{name}' contradicts the label; correct either")
-    if is_bona_fide:
-        return 0
-    if name == labels.OTHER_INSTRUMENT:
-        return labels.UNKNOWN
-    return labels.option_index(name, labels.ATTACK_INSTRUMENTS, "attack_instrument")
 
 
 def read_answers(path: Path, truth: Sequence[Truth], questions: Sequence[Question], *, outside: str) -> Answers:

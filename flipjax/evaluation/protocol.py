@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from flipjax.core.errors import MetricError
 from flipjax.core.schemas import ScoreTable
@@ -83,14 +82,6 @@ def decision(source_val: ScoreTable | None) -> dict[str, Any]:
         return {"threshold": FALLBACK_THRESHOLD, "rule": "fixed", "data": "none: no source validation scores"}
     rule = _source_rule(source_val)
     return {"threshold": rule.threshold, "rule": SOURCE_VAL, "data": rule.data}
-
-
-def usable(source_val: ScoreTable | None) -> ScoreTable | None:
-    """Returns `source_val`, or None (with a logged warning) where it cannot choose a threshold for want of a class."""
-    if source_val is None or (source_val.is_bona_fide.any() and not source_val.is_bona_fide.all()):
-        return source_val
-    logging.warning("source validation (%d frames) lacks a class; no threshold can be chosen on it", len(source_val))
-    return None
 
 
 def mean_over(results: Iterable[Mapping[str, Any]]) -> Metrics:

@@ -45,7 +45,7 @@ def load_trained(
 ) -> Trained:
     """Restores the checkpoint "best", "last" or a step number; "best" is the one that the run itself reported.
 
-    The optimizer's state is not read, nor are frozen weights that scoring (and with `answering` answering) does without.
+    The optimizer's state is not read, nor are frozen weights that scoring does without, unless `answering` needs them.
 
     Raises:
       DataError, CheckpointError: no workdir, or no such checkpoint.
@@ -59,7 +59,7 @@ def load_trained(
         step = reported["step"] if reported and checkpoint == "best" else checkpoints.resolve(checkpoint)
         like = assemble.abstract_state(config, method, mesh, step)
         unread = {"opt_state": _unread(like.opt_state)}
-        if not _needs_frozen(method, like, answering=answering):
+        if not (method.scores_with_frozen or (answering and method.answering)):
             unread["frozen"] = _unread(like.frozen)
         state = checkpoints.restore(step, dataclasses.replace(like, **unread))
         state = dataclasses.replace(state, **{name: {} for name in unread})
@@ -70,19 +70,6 @@ def load_trained(
 
 def _unread(tree: Tree) -> Tree:
     return jax.tree.map(lambda _: UNREAD, tree)
-
-
-def _needs_frozen(method: Method, like: TrainState, *, answering: bool) -> bool:
-    """Whether some preparation fails, or gives something else, without the frozen weights; nothing is computed."""
-    prepares = [method.prepare, *([method.answering.prepare] if answering and method.answering else [])]
-    try:
-        pairs = [
-            [jax.eval_shape(prepare, like.params, frozen, like.model_state) for frozen in (like.frozen, {})]
-            for prepare in prepares
-        ]
-    except (KeyError, TypeError):
-        return True
-    return any(whole != without for whole, without in pairs)
 
 
 def evaluate_workdir(

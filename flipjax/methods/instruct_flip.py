@@ -35,7 +35,7 @@ from flipjax.models.instructed_clip import InstructedClip, Visual
 from flipjax.models.layers import network_input, run
 from flipjax.models.t5 import T5
 from flipjax.models.t5_decode import REDUCTIONS, greedy, option_probabilities, option_scores
-from flipjax.models.t5_layers import T5_SIZES, T5Size
+from flipjax.models.t5_layers import GELU_FORMS, T5_SIZES, T5Size
 from flipjax.prompts.branches import T5_VOCABULARY, Branch, compact_language, make_branches
 from flipjax.prompts.instruct import ANSWER_LIMIT
 
@@ -44,7 +44,7 @@ FORMULAS = {"half": 0.5, "paper": 1.0}
 SWITCHES = {
     "method.answers": ("llm", "queries", "features"),
     "method.llm": (*T5_SIZES, "custom"),
-    "method.t5_gelu": ("exact", "tanh"),
+    "method.t5_gelu": tuple(GELU_FORMS),
     "method.t5_quant": ("none", "fp4_sim"),
     "method.attention": ("content", "learned"),
     "method.cue_formula": tuple(FORMULAS),
@@ -211,18 +211,14 @@ def _fused(
     asked: tuple[Any, ...] = (0,) if style is None else style.scored
     if style is not None and style.random_score:
         asked = (jnp.asarray(style.scored)[network.image_number(image) % len(style.scored)],)
-    content = {
-        name: network.finish(flip.net, prepared, name, visual, 0) for name in flip.net.qformers if name != "style"
-    }
-    fused = []
-    for which in asked:
-        own = {
-            name: network.finish(flip.net, prepared, name, visual, which)
-            for name in flip.net.qformers
-            if name == "style"
-        }
-        fused.append(network.fuse(flip.net, prepared["params"], visual, {**content, **own}, first_only=first_only))
-    return fused
+    content, *selections = [
+        {branch: network.finish(flip.net, prepared, branch, visual, which)} if branch in flip.net.qformers else {}
+        for branch, which in (("content", 0), *(("style", which) for which in asked))
+    ]
+    return [
+        network.fuse(flip.net, prepared["params"], visual, {**content, **own}, first_only=first_only)
+        for own in selections
+    ]
 
 
 def explain(flip: InstructFlip, prepared: Tree, batch: Batch) -> dict[str, Array]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from flipjax.core.errors import MetricError
 from flipjax.metrics.rates import split_classes
 
 GRID_STEPS = 10_000
@@ -59,28 +58,6 @@ def eer_exact(scores: Float[np.ndarray, "b"], is_bona_fide: Bool[np.ndarray, "b"
     points = np.unique(scores.astype(np.float64))
     points = np.append(points, np.nextafter(points[-1], np.inf))
     return ThresholdRule("eer_exact", float(points[_last_minimum(scores, is_bona_fide, points)]), data)
-
-
-def at_bpcer(
-    scores: Float[np.ndarray, "b"], is_bona_fide: Bool[np.ndarray, "b"], *, limit: float, data: str = ""
-) -> ThresholdRule:
-    """Returns the largest threshold that rejects at most the share `limit` of the bona fide presentations.
-
-    Args:
-      limit: BPCER allowed, in [0, 1).
-
-    Raises:
-      MetricError: a class is missing, a score is not a number, or `limit` is outside [0, 1).
-
-    Example:
-      >>> at_bpcer(np.array([0.2, 0.6, 0.9, 0.1]), np.array([True, True, True, False]), limit=0.34).threshold
-      0.6
-    """
-    if not 0 <= limit < 1:
-        raise MetricError(f"BPCER limit {limit} is outside [0, 1); give a share such as 0.01")
-    bona_fide, _ = split_classes(scores, is_bona_fide)
-    rejectable = int(np.floor(limit * len(bona_fide) + 1e-9))  # 0.07 * 100 is just above 7, 0.29 * 100 just below 29
-    return ThresholdRule(f"bpcer_{limit:g}", float(np.sort(bona_fide)[rejectable]), data)
 
 
 def _last_minimum(

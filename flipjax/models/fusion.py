@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from flipjax.core.errors import ConfigError
-from flipjax.models.layers import Dense, Dropout, Keys, LayerNorm, attend, split_heads, torch_uniform
+from flipjax.models.layers import Dropout, Keys, LayerNorm, attend, split_heads, torch_dense
 
 DROPOUT = 0.1
 
@@ -37,12 +37,6 @@ class FusionSize:
             raise ConfigError(f"width {self.width} of the fusion does not divide by heads {self.heads}; change one")
 
 
-def torch_dense(features: int, fan_in: int, dtype: DTypeLike, name: str, *, use_bias: bool = True) -> Dense:
-    """Returns a dense layer with PyTorch's default initialiser."""
-    init = torch_uniform(fan_in)
-    return Dense(features, use_bias, dtype, kernel_init=init, bias_init=init, name=name)
-
-
 class FusionSelfAttention(nn.Module):
     """Self-attention whose queries and keys are normalised over all channels before they are cut into heads.
 
@@ -56,7 +50,7 @@ class FusionSelfAttention(nn.Module):
     def __call__(self, x: Float[Array, "b n d"], *, first_only: bool) -> Float[Array, "b q d"]:
         size = self.size
         query, key, value = (
-            torch_dense(size.width, size.width, self.dtype, name) for name in ("query", "key", "value")
+            torch_dense(size.width, size.width, name, self.dtype) for name in ("query", "key", "value")
         )
         asking = x[:, :1] if first_only else x
         seen = asking if size.is_causal else x
@@ -71,7 +65,7 @@ class FusionSelfAttention(nn.Module):
             mask=causal,
             dtype=self.dtype,
         )
-        return torch_dense(size.width, size.width, self.dtype, "out")(mixed)
+        return torch_dense(size.width, size.width, "out", self.dtype)(mixed)
 
 
 class FusionCrossAttention(nn.Module):
@@ -88,7 +82,7 @@ class FusionCrossAttention(nn.Module):
         context = LayerNorm(name="ln_context")(context)
 
         def heads_of(name: str, rows: Float[Array, "b r d"]) -> Float[Array, "b h r k"]:
-            return split_heads(torch_dense(inner, width, self.dtype, name, use_bias=False)(rows), size.heads)
+            return split_heads(torch_dense(inner, width, name, self.dtype, use_bias=False)(rows), size.heads)
 
         def with_null(row: Float[Array, "k"], rows: Float[Array, "b h m k"]) -> Float[Array, "b h p k"]:
             first = jnp.broadcast_to(row.astype(rows.dtype), (*rows.shape[:2], 1, rows.shape[3]))
@@ -98,7 +92,7 @@ class FusionCrossAttention(nn.Module):
         key, value = with_null(null[0], heads_of("key", context)), with_null(null[1], heads_of("value", context))
         scale = size.cross_head_width**-0.25
         mixed, _ = attend(asked * scale, key * scale, value, dtype=self.dtype)
-        out = torch_dense(width, inner, self.dtype, "out", use_bias=False)(mixed)
+        out = torch_dense(width, inner, "out", self.dtype, use_bias=False)(mixed)
         return LayerNorm(name="ln_out")(out)
 
 
@@ -120,6 +114,6 @@ class Fusion(nn.Module):
         asking = x[:, :1] if first_only else x
         x = asking + FusionSelfAttention(size, self.dtype, name="attn")(x, first_only=first_only)
         x = x + FusionCrossAttention(size, self.dtype, name="cross")(x, context)
-        h = torch_dense(size.hidden, size.width, self.dtype, "fc1")(LayerNorm(name="ln")(x))
-        h = torch_dense(size.width, size.hidden, self.dtype, "fc2")(jax.nn.gelu(h, approximate=False))
+        h = torch_dense(size.hidden, size.width, "fc1", self.dtype)(LayerNorm(name="ln")(x))
+        h = torch_dense(size.width, size.hidden, "fc2", self.dtype)(jax.nn.gelu(h, approximate=False))
         return Dropout(DROPOUT, name="drop")(h, keys).astype(jnp.float32)

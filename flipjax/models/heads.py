@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from flipjax.models.layers import Dense, ViewBatchNorm, torch_uniform
+from flipjax.models.layers import Dense, ViewBatchNorm, torch_dense
 
 DROPOUT_KEEP = 0.5  # the published dropout rate is 0.5
 
@@ -49,10 +49,6 @@ class Projector(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b v d"], mask: Bool[Array, "b"]) -> Float[Array, "b v o"]:
         for i, features in enumerate((self.hidden, self.hidden), start=1):
-            x = _torch_dense(features, x.shape[-1], name=f"fc{i}")(x)
+            x = torch_dense(features, x.shape[-1], name=f"fc{i}")(x)
             x = jax.nn.relu(ViewBatchNorm(name=f"bn{i}")(x, mask))
-        return _torch_dense(self.out, x.shape[-1], name="fc3")(x)
-
-
-def _torch_dense(features: int, fan_in: int, name: str) -> Dense:
-    return Dense(features, kernel_init=torch_uniform(fan_in), bias_init=torch_uniform(fan_in), name=name)
+        return torch_dense(self.out, x.shape[-1], name="fc3")(x)

@@ -20,8 +20,8 @@ from flipjax.core.method import Tree
 from flipjax.core.rng import stream
 from flipjax.models.clip import ClipSize, ImageTower
 from flipjax.models.cue_generator import CueGenerator
-from flipjax.models.fusion import Fusion, FusionSize, torch_dense
-from flipjax.models.layers import Dense, Keys, run
+from flipjax.models.fusion import Fusion, FusionSize
+from flipjax.models.layers import Dense, Keys, run, torch_dense
 from flipjax.models.qformer import QFormer, QFormerSize
 from flipjax.models.t5 import T5
 
@@ -56,15 +56,15 @@ class InstructedClip:
 
     @property
     def classifier(self) -> Dense:
-        return torch_dense(2, self.tower.size.width, jnp.float32, "classifier")
+        return torch_dense(2, self.tower.size.width, "classifier")
 
     @property
     def t5_proj(self) -> Dense:
         assert self.t5_width is not None
-        return torch_dense(self.t5_width, self.tower.size.width, self.dtype, "t5_proj")
+        return torch_dense(self.t5_width, self.tower.size.width, "t5_proj", self.dtype)
 
     def head(self, branch: str) -> Dense:
-        return torch_dense(self.head_classes[branch], self.tower.size.width, jnp.float32, f"{branch}_head")
+        return torch_dense(self.head_classes[branch], self.tower.size.width, f"{branch}_head")
 
 
 def build(

@@ -70,6 +70,14 @@ class Dense(nn.Module):
         return y.astype(self.dtype).reshape(*x.shape[:-1], self.features)
 
 
+def torch_dense(
+    features: int, fan_in: int, name: str, dtype: DTypeLike = jnp.float32, *, use_bias: bool = True
+) -> Dense:
+    """Returns a dense layer with PyTorch's default initialiser."""
+    init = torch_uniform(fan_in)
+    return Dense(features, use_bias, dtype, kernel_init=init, bias_init=init, name=name)
+
+
 class LayerNorm(nn.Module):
     """Layer norm over the last axis in float32."""
 

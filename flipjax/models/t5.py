@@ -13,9 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from flipjax.models.t5_layers import T5_SIZES, Memory, T5Size, T5Stack
-
-__all__ = ["END", "PADDING", "START", "T5", "T5_SIZES", "Memory", "T5Size", "shift_right"]
+from flipjax.models.t5_layers import Memory, T5Size, T5Stack
 
 START = 0  # T5 starts every answer with its padding token
 PADDING = 0

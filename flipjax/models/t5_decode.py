@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 from flipjax.core.errors import ConfigError
 from flipjax.core.method import Tree
 from flipjax.models.layers import run
-from flipjax.models.t5 import END, PADDING, START, T5, Memory, shift_right
+from flipjax.models.t5 import END, PADDING, START, T5, shift_right
+from flipjax.models.t5_layers import Memory
 
 REDUCTIONS = ("mean", "sum")
 

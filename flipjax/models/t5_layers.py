@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from flipjax.core.errors import ConfigError, suggest
+from flipjax.core.errors import ConfigError, check_choice
 from flipjax.models.layers import Dense
 
 GELU_FORMS = {"exact": False, "tanh": True}
@@ -42,11 +42,7 @@ class T5Size:
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        if self.gelu not in GELU_FORMS:
-            known = tuple(GELU_FORMS)
-            raise ConfigError(
-                f"GELU form '{self.gelu}' unknown; use one of {', '.join(known)}{suggest(self.gelu, known)}"
-            )
+        check_choice("GELU form", self.gelu, tuple(GELU_FORMS))
         if self.buckets < 4 or self.buckets % 4 or self.max_distance <= self.buckets // 2:
             raise ConfigError(
                 f"{self.buckets} position buckets up to distance {self.max_distance} do not fit T5; "

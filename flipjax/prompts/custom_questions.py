@@ -12,10 +12,7 @@ BRANCHES = ("content", "style")
 _KEYS = ("branch", "field", "text", "options")
 _OPTION_COUNTS = {
     "is_bona_fide": len(labels.CLASS_NAMES),
-    "attack_instrument": len(labels.ATTACK_INSTRUMENTS),
-    "illumination": len(labels.ILLUMINATIONS),
-    "environment": len(labels.ENVIRONMENTS),
-    "camera_quality": len(labels.CAMERA_QUALITIES),
+    **{field: len(names) for field, names in labels.OPTIONS.items()},
 }
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -49,7 +50,7 @@ def one_cycle(start: float, peak: float, end: float, spec: OptimizerSpec, steps:
     turn = max(spec.warmup_fraction * steps - 1, 0.0)
     fall = max(steps - 1 - turn, 1.0)
 
-    def schedule(step):
+    def schedule(step: jax.Array | int) -> jax.Array:
         rising = jnp.clip(step / turn, 0.0, 1.0) if turn > 0 else 1.0
         falling = jnp.clip((step - turn) / fall, 0.0, 1.0)
         up = peak + (start - peak) / 2 * (1 + jnp.cos(math.pi * rising))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from flipjax.core.method import Batch, Method, Rules, Tree
+from flipjax.core.method import Aux, Batch, Method, Rules, Tree
 from flipjax.core.rng import stream
 from flipjax.training.state import FlatTree, TrainState, merge, partition
 
@@ -37,7 +37,7 @@ def train_step(
         index, micro_batch = micro
         draws = method.draws(jax.random.fold_in(key, index), micro_batch)
 
-        def objective(leaves: FlatTree):
+        def objective(leaves: FlatTree) -> tuple[jax.Array, Aux]:
             return method.loss(merge(leaves, fixed), state.frozen, model_state, micro_batch, draws)
 
         (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(trained)

@@ -4,7 +4,7 @@ The target is {"params": ..., "model_state": ...} of the method; `model_state` m
 (spoof, real) upstream. FLIP-V holds the image tower under `backbone.vit`; the others hold OpenAI's names under `model`.
 """
 
-from flipjax.weights.openai_clip import CLIP_RULES, IMAGE_RULES, linear, optional_parts
+from flipjax.weights.openai_clip import CLIP_RULES, IMAGE_RULES, linear, norm, optional_parts
 from flipjax.weights.rules import Reason, Rule, Table, under
 from flipjax.weights.transforms import chain, class_rows, transposed
 
@@ -33,8 +33,7 @@ _FLIP_IT_OR_MCL = Table(
     rules=(
         *under(CLIP_RULES, source="model.", target="params/clip/"),
         *linear(r"image_mlp\.layer(\d)", r"params/projector/fc\1"),
-        Rule(r"image_mlp\.bn(\d)\.weight", (r"params/projector/bn\1/scale",)),
-        Rule(r"image_mlp\.bn(\d)\.bias", (r"params/projector/bn\1/bias",)),
+        *norm(r"image_mlp\.bn(\d)", r"params/projector/bn\1"),
         Rule(r"image_mlp\.bn(\d)\.running_(mean|var)", (r"model_state/projector/bn\1/\2",)),
     ),
     dropped=(Reason(r"image_mlp\.bn\d\.num_batches_tracked", "a step counter that nothing reads"),),

@@ -11,7 +11,7 @@ import numpy as np
 from flipjax.weights import hf_bert
 from flipjax.weights.hf_bert import TORCH, embedding_rules, layer_rules
 from flipjax.weights.hf_t5 import TORCH_DROPPED, TORCH_RULES
-from flipjax.weights.openai_clip import IMAGE_RULES, linear
+from flipjax.weights.openai_clip import IMAGE_RULES, linear, norm
 from flipjax.weights.rules import Reason, Rule, Table, under
 from flipjax.weights.transforms import Slot, chain, class_rows, convolution, transposed
 
@@ -22,10 +22,6 @@ _FUSION = r"fusion_modulator\.blocks\.0\."
 def _single(x: np.ndarray, slot: Slot) -> np.ndarray:
     """An array [1, ...] without its first axis."""
     return x[0]
-
-
-def _norm(source: str, target: str) -> tuple[Rule, ...]:
-    return (Rule(source + r"\.weight", (target + "/scale",)), Rule(source + r"\.bias", (target + "/bias",)))
 
 
 def _qformer(branch: str) -> tuple[Rule, ...]:
@@ -47,12 +43,12 @@ _FUSION_RULES: tuple[Rule, ...] = (
         transposed,
     ),
     Rule(_FUSION + r"mha\.Wqkv\.bias", tuple(f"params/fusion/attn/{name}/bias" for name in ("query", "key", "value"))),
-    *_norm(_FUSION + r"mha\.q_ln", "params/fusion/attn/ln_query"),
-    *_norm(_FUSION + r"mha\.k_ln", "params/fusion/attn/ln_key"),
+    *norm(_FUSION + r"mha\.q_ln", "params/fusion/attn/ln_query"),
+    *norm(_FUSION + r"mha\.k_ln", "params/fusion/attn/ln_key"),
     *linear(_FUSION + r"mha\.out_proj", "params/fusion/attn/out"),
     Rule(_FUSION + r"ca\.null_kv", ("params/fusion/cross/null_kv",)),
-    *_norm(_FUSION + r"ca\.norm", "params/fusion/cross/ln"),
-    *_norm(_FUSION + r"ca\.norm_context", "params/fusion/cross/ln_context"),
+    *norm(_FUSION + r"ca\.norm", "params/fusion/cross/ln"),
+    *norm(_FUSION + r"ca\.norm_context", "params/fusion/cross/ln_context"),
     Rule(_FUSION + r"ca\.to_q\.weight", ("params/fusion/cross/query/kernel",), transposed),
     Rule(
         _FUSION + r"ca\.to_kv\.weight",
@@ -60,8 +56,8 @@ _FUSION_RULES: tuple[Rule, ...] = (
         transposed,
     ),
     Rule(_FUSION + r"ca\.to_out\.0\.weight", ("params/fusion/cross/out/kernel",), transposed),
-    *_norm(_FUSION + r"ca\.to_out\.1", "params/fusion/cross/ln_out"),
-    *_norm(_FUSION + r"ffn\.0", "params/fusion/ln"),
+    *norm(_FUSION + r"ca\.to_out\.1", "params/fusion/cross/ln_out"),
+    *norm(_FUSION + r"ffn\.0", "params/fusion/ln"),
     *linear(_FUSION + r"ffn\.1", "params/fusion/fc1"),
     *linear(_FUSION + r"ffn\.3", "params/fusion/fc2"),
 )

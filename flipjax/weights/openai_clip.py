@@ -14,7 +14,8 @@ NO_TEMPERATURE = "this method compares no image with text"
 _BLOCK = r"transformer\.resblocks\.(\d+)\."
 
 
-def _norm(source: str, target: str) -> tuple[Rule, ...]:
+def norm(source: str, target: str) -> tuple[Rule, ...]:
+    """The two rules of a torch layer or batch norm."""
     return (Rule(source + r"\.weight", (target + "/scale",)), Rule(source + r"\.bias", (target + "/bias",)))
 
 
@@ -27,7 +28,7 @@ def linear(source: str, target: str) -> tuple[Rule, ...]:
 
 
 BLOCK_RULES: tuple[Rule, ...] = (
-    *_norm(_BLOCK + r"ln_(1|2)", r"blocks_\1/ln_\2"),
+    *norm(_BLOCK + r"ln_(1|2)", r"blocks_\1/ln_\2"),
     Rule(
         _BLOCK + r"attn\.in_proj_weight",
         (r"blocks_\1/attn/query/kernel", r"blocks_\1/attn/key/kernel", r"blocks_\1/attn/value/kernel"),
@@ -46,7 +47,7 @@ IMAGE_RULES: tuple[Rule, ...] = (
     Rule(r"conv1\.weight", ("patch_embed/kernel",), convolution),
     Rule(r"class_embedding", ("class_embedding",)),
     Rule(r"positional_embedding", ("position_embedding",), position_table),
-    *_norm(r"ln_(pre|post)", r"ln_\1"),
+    *norm(r"ln_(pre|post)", r"ln_\1"),
     *BLOCK_RULES,
     Rule(r"proj", ("proj",)),
 )
@@ -54,7 +55,7 @@ IMAGE_RULES: tuple[Rule, ...] = (
 TEXT_RULES: tuple[Rule, ...] = (
     Rule(r"token_embedding\.weight", ("token_embedding",), token_table),
     Rule(r"positional_embedding", ("position_embedding",)),
-    *_norm(r"ln_final", "ln_final"),
+    *norm(r"ln_final", "ln_final"),
     *BLOCK_RULES,
     Rule(r"text_projection", ("proj",)),
 )

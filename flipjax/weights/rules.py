@@ -103,7 +103,7 @@ def apply(
         raise WeightError(_summary(f"{source}, read as {table.name}, does not fit the model", problems))
     for reason, count in left_out.items():
         logging.info("%s: %d arrays left out: %s", source, count, reason)
-    return _unflatten(filled)
+    return _unflatten_like(target, filled)
 
 
 def choose(tables: Sequence[Table], tensors: Mapping[str, np.ndarray], *, source: str = "weights") -> Table:
@@ -153,15 +153,18 @@ def flatten(tree: Tree, prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _unflatten(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        *parents, name = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = leaf
-    return tree
+def _unflatten_like(tree: Tree, leaves: Mapping[str, np.ndarray], prefix: str = "") -> dict[str, Any]:
+    """The part of `tree` that `leaves` fill; a dict that is empty in `tree` stays, one that no leaf fills goes."""
+    filled: dict[str, Any] = {}
+    for name, value in tree.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            part = _unflatten_like(value, leaves, f"{path}/")
+            if part or not value:
+                filled[name] = part
+        elif path in leaves:
+            filled[name] = leaves[path]
+    return filled
 
 
 def _first_reason(reasons: tuple[Reason, ...], text: str) -> str:

@@ -106,6 +106,12 @@ def test_methods_are_found_and_carry_their_module_name():
         assert method_of(config).name == name
 
 
+def test_scoring_does_without_frozen_weights_unless_it_says_so(case: Case):
+    params, frozen, state = (case.variables[name] for name in ("params", "frozen", "model_state"))
+    with_frozen, without = (jax.eval_shape(case.method.prepare, params, given, state) for given in (frozen, {}))
+    assert case.method.scores_with_frozen or with_frozen == without
+
+
 def test_init_gives_finite_float32_parameters(case: Case):
     assert sorted(case.variables) == ["frozen", "model_state", "params"]
     leaves = jax.tree.leaves(case.variables["params"])

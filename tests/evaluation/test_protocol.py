@@ -136,13 +136,6 @@ def test_decision_states_rule_and_data() -> None:
     assert protocol.decision(None)["rule"] == "fixed" and protocol.decision(None)["threshold"] == 0.5
 
 
-def test_source_validation_that_lacks_a_class_is_set_aside() -> None:
-    assert protocol.usable(_frames(0, attack=0)) is None
-    assert protocol.usable(None) is None
-    table = _frames(0)
-    assert protocol.usable(table) is table
-
-
 def test_merged_runs_average_seeds_within_a_target() -> None:
     runs = [
         protocol.Run(

@@ -9,19 +9,17 @@ from typing import Any
 
 import jax
 import mesh_runs
-import numpy as np
 import pytest
-from mesh_runs import STEPS
+from mesh_runs import Found, part
 from tiny_runs import write_data
 
 from flipjax.training.sharding import make_mesh, tree_shardings
 from flipjax.training.state import TrainState
-from golden_cases import assert_within
 
 NAME, SIZE = "instruct_flip", 12
 WITHOUT_GRADIENT = re.compile(r"(blocks|layers)_\d+/(attn|cross)/key/bias$|fusion/attn/ln_key/bias$")
 UNREAD = re.compile(r"/layers_1/text_mlp/")  # the text outputs of the last layer: only the decay moves them
-Found = dict[str, np.ndarray]
+LEFT_OUT = re.compile(f"{WITHOUT_GRADIENT.pattern}|{UNREAD.pattern}")
 
 
 @pytest.fixture(scope="module")
@@ -48,24 +46,6 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
-def part(found: Found, name: str) -> Found:
-    return {key.partition("/")[2]: value for key, value in found.items() if key.startswith(f"{name}/")}
-
-
-def assert_same(found: Found, expected: Found) -> None:
-    for name, values in part(expected, "terms").items():
-        assert values.shape == (STEPS,)
-        assert_within(found[f"terms/{name}"], values, 1e-5, name)
-    for path, moved in part(expected, "moved").items():
-        gradient, other = expected[f"gradient/{path}"], found[f"moved/{path}"]
-        if WITHOUT_GRADIENT.search(path) or UNREAD.search(path):
-            assert max(np.abs(moved).max(), np.abs(other).max()) <= STEPS + 0.1, path
-            continue
-        assert np.abs(moved).max() > 0.5, f"'{path}' hardly moved, so that equal proves nothing"
-        has_gradient = gradient > 1e-6 * gradient.max()
-        assert_within(np.where(has_gradient, other, 0), np.where(has_gradient, moved, 0), 1e-3, path)
-
-
 def test_what_is_left_out_has_no_gradient(one_device: Found):
     gradients = part(one_device, "gradient")
     largest = max(gradient.max() for gradient in gradients.values())
@@ -81,4 +61,6 @@ def test_meshes_equal_one_device(data: Path, start: TrainState, one_device: Foun
     mesh, state = placed(start, *axes)
     split = {path for path, leaf in named_leaves(state.frozen) if leaf.sharding.shard_shape(leaf.shape) != leaf.shape}
     assert any(path.endswith("['query']['kernel']") for path in split) == (axes[1] > 1), "the frozen weights are split"
-    assert_same(mesh_runs.five_steps(data, SIZE, mesh, state, NAME), one_device)
+    mesh_runs.assert_same(
+        mesh_runs.five_steps(data, SIZE, mesh, state, NAME), one_device, without_gradient=LEFT_OUT, moves=0.5
+    )

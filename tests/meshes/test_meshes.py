@@ -22,15 +22,13 @@ import mesh_runs
 import numpy as np
 import pytest
 from jax.sharding import Mesh
-from mesh_runs import LR, STEPS
+from mesh_runs import Found, part
 from tiny_runs import write_data
 
 from flipjax.training.sharding import make_mesh, tree_shardings
-from golden_cases import assert_within
 
 SIZES = (18, 12, 30)
 WITHOUT_GRADIENT = re.compile(r"(^|/)(attn/key|projector/fc1|projector/fc2)/bias$")
-Found = dict[str, np.ndarray]
 TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -85,27 +83,8 @@ def two_processes(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return run_processes(data, tmp_path_factory.mktemp("processes"), SIZES, 1)
 
 
-def part(found: Found, name: str) -> Found:
-    return {key.partition("/")[2]: value for key, value in found.items() if key.startswith(f"{name}/")}
-
-
 def assert_same(found: Found, expected: Found) -> None:
-    for name, values in part(expected, "terms").items():
-        assert values.shape == (STEPS,)
-        assert_within(found[f"terms/{name}"], values, 1e-5, name)
-    for path, moved in part(expected, "moved").items():
-        gradient, other = expected[f"gradient/{path}"], found[f"moved/{path}"]
-        if WITHOUT_GRADIENT.search(path):
-            assert max(np.abs(moved).max(), np.abs(other).max()) <= STEPS + 0.1, path
-            continue
-        assert np.abs(moved).max() > 1, f"'{path}' hardly moved, so that equal proves nothing"
-        has_gradient = gradient > 1e-6 * gradient.max()
-        assert_within(np.where(has_gradient, other, 0), np.where(has_gradient, moved, 0), 1e-3, path)
-    for path, statistic in part(expected, "statistics").items():
-        if path.endswith("/mean"):
-            assert np.abs(found[f"statistics/{path}"] - statistic).max() <= 2 * STEPS * LR, path
-        else:
-            assert_within(found[f"statistics/{path}"], statistic, 1e-4, path)
+    mesh_runs.assert_same(found, expected, without_gradient=WITHOUT_GRADIENT, moves=1)
 
 
 def test_what_is_left_out_has_no_gradient(run_on: Callable[[int, int, int], Found]):

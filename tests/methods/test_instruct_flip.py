@@ -192,7 +192,7 @@ def test_ssl_branch() -> None:
     variables, given = variables_of(method), batch()
 
     @jax.jit
-    def of_projector(projector: Any) -> Any:
+    def of_projector(projector: Any, given: Any) -> Any:
         def term(projector: Any) -> Any:
             params = {**variables["params"], "projector": projector}
             _, aux = method.loss(params, variables["frozen"], variables["model_state"], given, draws_of())
@@ -200,7 +200,12 @@ def test_ssl_branch() -> None:
 
         return jax.value_and_grad(term, has_aux=True)(projector)
 
-    (term, model_state), grads = of_projector(variables["params"]["projector"])
+    (term, model_state), grads = of_projector(variables["params"]["projector"], given)
+    (same, _), _ = of_projector(variables["params"]["projector"], {**given, "image": given["image"][::-1]})
+    views = given["ssl_views"].at[:, 1].set(given["ssl_views"][::-1, 1])
+    (other, _), _ = of_projector(variables["params"]["projector"], {**given, "ssl_views": views})
+    assert_within(same, term, 1e-5, "the plain view has no part in it")
+    assert abs(float(other - term)) > 1e-3, "the second view of a sample is compared with the first"
     assert float(term) > 0 and largest(grads["fc1"]["kernel"]) > 0
     assert jax.tree.structure(model_state) == jax.tree.structure(variables["model_state"])
 

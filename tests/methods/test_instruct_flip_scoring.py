@@ -14,6 +14,7 @@ from flipjax.core.labels import ATTACK_INSTRUMENTS
 from flipjax.methods import instruct_flip
 from flipjax.models import instructed_clip as network
 from flipjax.models.layers import network_input, run
+from flipjax.models.t5_decode import option_probabilities, option_scores
 from golden_cases import assert_within
 from tiny_methods import SIZE, config_of
 
@@ -116,12 +117,33 @@ def test_cue_map_is_clipped_and_without_noise() -> None:
 
 
 @pytest.mark.parametrize("answers", ["llm", "queries", "features"])
-def test_answers_cover_the_options(answers: str) -> None:
-    method = make(method__answers=answers, method__cue=False)
+def test_answers_cover_the_options_of_their_question(answers: str) -> None:
+    changes = {"method__answers": answers, "method__cue": False}
+    method, flip, given = make(**changes), settings(**changes), batch(3)
     assert method.answering is not None
+
+    def environment(params: Any, frozen: Any) -> jax.Array:
+        """The second style question, whose two options are classes 6 and 7 of the linear head."""
+        visual, asked = (
+            network.look(flip.net, params, network_input(given["image"], flip.normalization)),
+            jnp.ones(3, int),
+        )
+        content, style = flip.branches
+        texts = {"content": content.instructions(0 * asked), "style": style.instructions(asked)}
+        queries = network.ask(flip.net, params, visual, texts, None)
+        if flip.llm is None:
+            return jax.nn.softmax(network.head_logits(flip.net, params, "style", visual, queries)[:, 6:8])
+        encoded = network.encode_question(
+            flip.net, flip.llm, params, frozen["t5"], queries["style"], *style.texts(asked)
+        )
+        ids, mask = style.tokens.answer_ids[1, :2], style.tokens.answer_mask[1, :2]
+        scores = option_scores(flip.llm, frozen["t5"], *encoded, jnp.asarray(ids), jnp.asarray(mask))
+        return option_probabilities(*scores, reduce=flip.reduce)
+
     variables = variables_of(method)
     prepared = jax.jit(method.answering.prepare)(variables["params"], variables["frozen"], {})
-    told = jax.jit(method.answering.answer)(prepared, batch(3))
+    told = jax.jit(method.answering.answer)(prepared, given)
+    assert_within(told["environment"], jax.jit(environment)(variables["params"], variables["frozen"]), 1e-5, answers)
     counts = {question.name: len(question.options) for question in method.answering.questions}
     assert counts == {"content": 11, "illumination": 4, "environment": 2, "camera_quality": 3}
     for name, count in counts.items():

@@ -77,27 +77,6 @@ def test_no_threshold_balances_the_errors_better_than_the_exact_one(case) -> Non
     assert exact == pytest.approx(distance(thresholds.eer_grid(scores, label).threshold), abs=1e-12)
 
 
-@settings(deadline=None)
-@given(labelled_scores(), st.sampled_from([0.0, 0.01, 0.05, 0.29, 0.5]))
-def test_at_bpcer_is_the_largest_threshold_within_the_limit(case, limit: float) -> None:
-    scores, label = case
-    threshold = thresholds.at_bpcer(scores, label, limit=limit).threshold
-    assert rates.bpcer(scores, label, threshold) <= limit + 1e-12
-    assert rates.bpcer(scores, label, float(np.nextafter(threshold, 2))) > limit
-
-
-def test_at_bpcer_is_not_fooled_by_rounding() -> None:
-    """0.29 * 100 is 28.999..., yet 29 of 100 may be rejected."""
-    scores, label = np.append(np.arange(100) / 100, 0.5), np.arange(101) < 100
-    assert thresholds.at_bpcer(scores, label, limit=0.29).threshold == 0.29
-
-
-@pytest.mark.parametrize("limit", [-0.1, 1.0])
-def test_impossible_limit_is_an_error(limit: float) -> None:
-    with pytest.raises(MetricError, match="outside"):
-        thresholds.at_bpcer(np.array([0.1, 0.2]), np.array([True, False]), limit=limit)
-
-
 @pytest.mark.parametrize("rule", [thresholds.eer_grid, thresholds.eer_exact])
 def test_missing_class_is_an_error(rule) -> None:
     with pytest.raises(MetricError, match="no attack"):

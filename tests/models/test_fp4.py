@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from flipjax.models.fp4 import LEVELS, PIVOTS, dynamic_codes, fp4_round_trip, fp4_sim
-from flipjax.models.t5 import T5, T5Size
+from flipjax.models.t5 import T5
+from flipjax.models.t5_layers import T5Size
 
 
 def bfloat16(x: np.ndarray) -> np.ndarray:

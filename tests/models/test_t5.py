@@ -15,9 +15,9 @@ import pytest
 from flipjax.core.errors import ConfigError
 from flipjax.losses.language import token_cross_entropy
 from flipjax.models.layers import run
-from flipjax.models.t5 import T5, T5_SIZES, T5Size, shift_right
+from flipjax.models.t5 import T5, shift_right
 from flipjax.models.t5_decode import option_probabilities, option_scores
-from flipjax.models.t5_layers import position_buckets
+from flipjax.models.t5_layers import T5_SIZES, T5Size, position_buckets
 from golden_cases import assert_within
 
 SIZE = T5Size(width=24, heads=3, head_width=8, hidden=40, layers=2, vocab=30, buckets=16, max_distance=40)
@@ -91,7 +91,7 @@ def test_tree_layout() -> None:
 
 @pytest.mark.parametrize("wrong", [{"gelu": "quick"}, {"buckets": 6}, {"max_distance": 8}])
 def test_sizes_that_are_no_t5(wrong) -> None:
-    with pytest.raises(ConfigError, match=r"use one of exact, tanh|position buckets up to distance"):
+    with pytest.raises(ConfigError, match=r"expected exact, tanh|position buckets up to distance"):
         dataclasses.replace(SIZE, **wrong)
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from flipjax.core.errors import ConfigError
 from flipjax.models.layers import run
-from flipjax.models.t5 import END, T5, T5Size
+from flipjax.models.t5 import END, T5
 from flipjax.models.t5_decode import greedy, option_probabilities, option_scores
+from flipjax.models.t5_layers import T5Size
 from golden_cases import assert_within
 from plain_numpy import scrambled
 

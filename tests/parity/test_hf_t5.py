@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from flipjax.models.layers import run
-from flipjax.models.t5 import END, T5, T5Size
+from flipjax.models.t5 import END, T5
 from flipjax.models.t5_decode import greedy, option_scores
-from flipjax.models.t5_layers import T5Block, position_buckets
+from flipjax.models.t5_layers import T5Block, T5Size, position_buckets
 from flipjax.weights.load import load
 from golden_cases import assert_within
 

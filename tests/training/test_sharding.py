@@ -8,7 +8,8 @@ from jax.sharding import AxisType, PartitionSpec
 
 import tiny_methods as tiny
 from flipjax.core.errors import ConfigError
-from flipjax.models.t5 import T5, T5Size
+from flipjax.models.t5 import T5
+from flipjax.models.t5_layers import T5Size
 from flipjax.training import optim, sharding
 from flipjax.training.sharding import make_mesh, put_batch, tree_shardings
 from flipjax.training.state import init_state
