@@ -56,7 +56,7 @@ def base() -> Config:
             "with_ca": True,  # CelebA-Spoof is one more source in the papers' protocols
             "shots": 0,
             "normalization": "imagenet",  # as the FLIP code; "clip" has CLIP's own constants
-            "augment": "flip",  # views and resize of the FLIP code; "instruct_flip": those of InstructFLIP
+            "augment": "flip",  # views and resize of the FLIP code; "instruct_flip": those of InstructFLIP; "none"
             "overflow": "clip",  # saturation above the 8-bit range; "wrap" as released
             # By domain and class: "continuous", or "drop_last" as FLIP released it; "class_quality": by class and camera
             # quality; "unbalanced": every row alike, as InstructFLIP released it.
