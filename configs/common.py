@@ -19,7 +19,7 @@ PROFILES = ("default", "released", "paper")
 TINY_CLIP = {
     "image_size": 96,
     "patch": 8,
-    "width": 128,
+    "width": 96,
     "layers": 2,
     "heads": 2,
     "embed": 64,
@@ -172,11 +172,11 @@ FLIP_TINY: dict[str, Any] = {
     "method.clip": ConfigDict(TINY_CLIP),
     "weights.clip": "",
     "optim": adamw_one_cycle(1e-3, 0.05),
-    "train.steps": 80,
+    "train.steps": 240,
     "train.batch_size": 24,
     "train.checkpoint_every": 40,
     "train.log_every": 20,
-    "eval.every": 20,
+    "eval.every": 40,
 }
 # Rows of PARITY.md: profile -> switch -> value.
 FLIP_PROFILES: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ No paper has this table. Twice three runs on a small target tell a large effect 
 from typing import Any
 
 AUGMENTS = ("none", "flip")
-SEEDS = 3
+SEEDS, STEPS = 3, 400
 
 
 def get_sweep() -> list[dict[str, Any]]:
@@ -17,7 +17,12 @@ def get_sweep() -> list[dict[str, Any]]:
         {
             "name": f"{augment}_seed{seed}",
             "config": "configs/flip_v.py:tiny,syn_bcd_to_a",
-            "overrides": {"data.augment": augment, "seed": seed, "data.dir": "runs/data/synthetic"},
+            "overrides": {
+                "data.augment": augment,
+                "seed": seed,
+                "train.steps": STEPS,
+                "data.dir": "runs/data/synthetic",
+            },
         }
         for augment in AUGMENTS
         for seed in range(SEEDS)

@@ -8,6 +8,7 @@ chosen on the target), in less than five minutes on two cores.
 
 from typing import Any
 
+STEPS = 400
 PROTOCOLS = ("syn_bcd_to_a", "syn_acd_to_b", "syn_abd_to_c", "syn_abc_to_d")
 
 
@@ -17,7 +18,7 @@ def get_sweep() -> list[dict[str, Any]]:
         {
             "name": protocol,
             "config": "configs/flip_v.py:tiny",
-            "overrides": {"protocol": protocol, "data.dir": "runs/data/synthetic"},
+            "overrides": {"protocol": protocol, "train.steps": STEPS, "data.dir": "runs/data/synthetic"},
         }
         for protocol in PROTOCOLS
     ]

@@ -27,7 +27,7 @@ from flipjax.core.rng import host_stream
 from flipjax.core.schemas import INDEX_FILE, SPLITS
 from flipjax.data.align import check_detector
 
-DEFAULT_SUBJECTS = 13
+DEFAULT_SUBJECTS = 26
 DEFAULT_SIZE = 96
 DONE_FILE, PARTIAL_FILE = "synthetic.json", "synthetic.partial.json"
 RECIPE = 5  # raised when the same arguments give other pictures

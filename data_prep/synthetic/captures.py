@@ -4,7 +4,7 @@ Every video draws from its own stream ("synthetic", seed, domain, subject, captu
 of its own, so records do not depend on which process makes them, nor on other videos or the number of frames.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data_prep.synthetic.camera import Settings, draw_settings, film
+from data_prep.synthetic.camera import Settings, Shot, draw_settings, film
 from data_prep.synthetic.cameras import Camera
 from data_prep.synthetic.conditions import conditions_text
 from data_prep.synthetic.faces import Head, draw_head, draw_traits
@@ -33,24 +33,29 @@ ROOM_MARGIN = 1.2  # a room is larger than the part of it that one frame shows
 DEFAULT_FRAMES = 2
 SESSIONS = 2
 PADDING = 0.37
-# Kinds alternate, so that any six neighbours hold prints, screens and masks.
+# Kinds alternate, so that any six neighbours hold prints, screens and a mask or two; every mask comes once in a round,
+# everything flat three times.
+FLAT_ATTACKS = ("photo", "pc_screen", "a4_paper", "phone_screen", "poster", "pad_screen")
 ATTACKS = (
-    "photo",
-    "face_mask_2d",
-    "pc_screen",
-    "a4_paper",
-    SOLID_MASK,
-    "phone_screen",
-    "upper_body_mask_2d",
-    "poster",
-    "pad_screen",
-    "region_mask_2d",
+    *(*FLAT_ATTACKS[:3], "face_mask_2d", *FLAT_ATTACKS[3:], SOLID_MASK),
+    *(*FLAT_ATTACKS, "upper_body_mask_2d"),
+    *(*FLAT_ATTACKS, "region_mask_2d"),
 )
 BONA_FIDE_VIDEOS, ATTACK_VIDEOS = 4, 6
 META_BONA_FIDE_VIDEOS = 5
+ILLUMINATION_SHARES = (0.28, 0.24, 0.24, 0.24)
 INDOOR = ENVIRONMENTS.index("indoor")
 # Stream slots below the first capture belong to the person.
-_LOOKS, _WEARER, _SOURCE, _FIRST_CAPTURE = 0, 1, 2, 16
+_LOOKS, _WEARER, _SOURCE, _CONDITIONS, _FIRST_CAPTURE = 0, 1, 2, 8, 16
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a video is filmed in and with: option indices and the camera."""
+
+    illumination: int
+    environment: int
+    camera: Camera
 
 
 @dataclass(frozen=True)
@@ -73,23 +78,28 @@ class Subject:
 
 def subject_records(subject: Subject) -> list[dict[str, Any]]:
     """Films all videos of one person; the records of a domain's writer, frame after frame."""
+    return [record for record, _ in subject_shots(subject)]
+
+
+def subject_shots(subject: Subject) -> Iterator[tuple[dict[str, Any], UInt8[np.ndarray, "h w 3"]]]:
+    """Films all videos of one person and gives each record with the whole frame that its crop is from."""
     cv2.setNumThreads(1)
     site = site_of(subject.domain_number, subject.split)
     casts = _casts(subject, site)
-    records: list[dict[str, Any]] = []
-    for capture, (instrument, session) in enumerate(plan_videos(subject.domain_number, subject.number)):
-        records.extend(_video(subject, site, casts[session], instrument, session, capture))
-    return records
+    videos = plan_videos(subject.domain_number, subject.number)
+    for capture, video in enumerate(zip(videos, deal_conditions(subject, site, videos), strict=True)):
+        (instrument, session), conditions = video
+        yield from _video(subject, site, casts[session], instrument, session, conditions, capture)
 
 
 def plan_videos(domain_number: int, number: int) -> list[tuple[str, int]]:
     """Lists (instrument, session) of all videos of the domain's subject `number`.
 
-    Four bona fide and six attacks, the next six of `ATTACKS` for each subject, so that five subjects show every
-    instrument three times. In the meta-domain five bona fide and all ten attacks.
+    Four bona fide and six attacks, the next six of `ATTACKS` for each subject, so that four subjects show every
+    instrument. In the meta-domain five bona fide and all ten attacks.
     """
     if SITES[domain_number].domain == META:
-        bona_fide, attacks = META_BONA_FIDE_VIDEOS, ATTACKS
+        bona_fide, attacks = META_BONA_FIDE_VIDEOS, list(dict.fromkeys(ATTACKS))
     else:
         start = ATTACK_VIDEOS * number
         bona_fide, attacks = (
@@ -98,6 +108,26 @@ def plan_videos(domain_number: int, number: int) -> list[tuple[str, int]]:
         )
     videos = [(BONA_FIDE, k % SESSIONS) for k in range(bona_fide)]
     return videos + [(name, k % SESSIONS) for k, name in enumerate(attacks)]
+
+
+def deal_conditions(subject: Subject, site: Site, videos: Sequence[tuple[str, int]]) -> list[Conditions]:
+    """Deals light, surroundings and camera to the videos, bona fide ones and attacks apart, so that neither is favoured."""
+    rng = subject.stream(_CONDITIONS)
+    outdoor = site.outdoor_share
+    dealt: dict[bool, Iterator[Conditions]] = {}
+    for bona_fide in (True, False):
+        count = sum((instrument == BONA_FIDE) == bona_fide for instrument, _ in videos)
+        lights, places = deal(rng, count, ILLUMINATION_SHARES), deal(rng, count, (1 - outdoor, outdoor))
+        cameras = [site.cameras[k] for k in deal(rng, count, (1,) * len(site.cameras))]
+        dealt[bona_fide] = map(Conditions, lights, places, cameras)
+    return [next(dealt[instrument == BONA_FIDE]) for instrument, _ in videos]
+
+
+def deal(rng: np.random.Generator, count: int, shares: Sequence[float]) -> list[int]:
+    """Returns `count` options in random order, each as often as its share says up to rounding."""
+    edges = np.cumsum(shares) / np.sum(shares)
+    places = (rng.permutation(count) + rng.random()) / count
+    return np.searchsorted(edges[:-1], places, side="right").tolist()
 
 
 def _casts(subject: Subject, site: Site) -> list[Cast]:
@@ -135,14 +165,16 @@ def _heads(subject: Subject) -> list[Head]:
 
 
 def _video(
-    subject: Subject, site: Site, cast: Cast, instrument: str, session: int, capture: int
-) -> Iterator[dict[str, Any]]:
+    subject: Subject, site: Site, cast: Cast, instrument: str, session: int, conditions: Conditions, capture: int
+) -> Iterator[tuple[dict[str, Any], UInt8[np.ndarray, "h w 3"]]]:
     rng = subject.stream(_FIRST_CAPTURE + capture)
-    model = site.cameras[int(rng.integers(len(site.cameras)))]
+    model = conditions.camera
     settings = draw_settings(rng)
     scale = model.resolution * subject.size / REFERENCE_CROP_PX
     height, width = (2 * model.oversample * round(side * scale / 2) for side in REFERENCE_FRAME_PX)
-    light = draw_light(rng, outdoor_share=site.outdoor_share, warmth=site.warmth)
+    light = draw_light(
+        rng, illumination=conditions.illumination, environment=conditions.environment, warmth=site.warmth
+    )
     number = _draw_room_number(subject, rng)
     stage = draw_stage(rng, (height, width), light, draw_room(subject, site, number, light.environment))
     frame_eye_px = float(rng.uniform(*site.distance)) * scale * model.oversample
@@ -169,10 +201,10 @@ def _video(
     for frame, (pose, change) in enumerate(zip(poses, flicker, strict=True)):
         scene = shown.show(replace(stage, light=replace(light, level=light.level * change)), pose)
         noise = subject.stream(_FIRST_CAPTURE + capture, frame)
-        record, exposure = film_record(labels, frame, scene, model, settings, noise, subject.size)
-        facts = {"light": light, "flicker": change, "pose": pose, "model": model, "exposure": exposure}
+        record, shot = film_record(labels, frame, scene, model, settings, noise, subject.size)
+        facts = {"light": light, "flicker": change, "pose": pose, "model": model, "exposure": shot.exposure}
         record["conditions"] = conditions_text(shown.facts, room=number, frame=frame, **facts)
-        yield record
+        yield record, shot.frame
 
 
 def draw_room(subject: Subject, site: Site, number: int, environment: int) -> Float[np.ndarray, "h w 3"]:
@@ -191,8 +223,8 @@ def film_record(
     settings: Settings,
     rng: np.random.Generator,
     size: int,
-) -> tuple[dict[str, Any], float]:
-    """Films a scene and returns the record of the aligned crop, and the exposure; `labels` go into the record as they are."""
+) -> tuple[dict[str, Any], Shot]:
+    """Films a scene and returns the record of the aligned crop, and the shot; `labels` go into the record as they are."""
     shot = film(scene.radiance, model, settings, rng)
     points = (scene.landmarks + 0.5) / model.oversample - 0.5
     crop = crop_face(shot.frame, points, size=size, padding=PADDING)
@@ -207,7 +239,7 @@ def film_record(
     )
     if not labels["is_bona_fide"]:
         record["attack_mask"] = encode_png(_attack_mask(scene, shot.frame.shape[:2], points, size))
-    return record, shot.exposure
+    return record, shot
 
 
 def _attack_mask(scene: Scene, shape: tuple[int, int], points: Float[np.ndarray, "5 2"], size: int) -> np.ndarray:

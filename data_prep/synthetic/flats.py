@@ -7,7 +7,7 @@ from jaxtyping import Float
 from data_prep.synthetic.scene import plane_coordinates
 
 # Eye distance in pixels of the file that is printed or replayed: from thumbnails of web pages to camera originals.
-FILE_EYE_PX = (26.0, 180.0)
+FILE_EYE_PX = (14.0, 80.0)
 LAMP_SIZE, LAMP_STRENGTH, LAMP_ASPECT = (0.02, 0.1), (0.3, 1.6), 0.45  # lamp images: panels wider than high
 _COARSE = 8  # radiance pixels per pixel of smooth maps
 
@@ -15,8 +15,8 @@ _COARSE = 8  # radiance pixels per pixel of smooth maps
 def cut(points: Float[np.ndarray, "5 2"], eye_px: float, rng: np.random.Generator) -> tuple[float, ...]:
     """Draws the visible part of a photograph (x0 y0 x1 y1): the whole face, with more or less around it."""
     x, y = points[:2].mean(axis=0)
-    left, right = rng.uniform(1.1, 1.95, 2) * eye_px
-    top, bottom = rng.uniform(1.1, 1.8) * eye_px, rng.uniform(1.75, 2.5) * eye_px
+    left, right = rng.uniform(1.0, 1.6, 2) * eye_px
+    top, bottom = rng.uniform(1.0, 1.5) * eye_px, rng.uniform(1.7, 2.3) * eye_px
     return float(x - left), float(y - top), float(x + right), float(y + bottom)
 
 

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from data_prep.synthetic.faces import Head
 from flipjax.core.labels import ENVIRONMENTS, ILLUMINATIONS
 
-ILLUMINATION_SHARES = (0.28, 0.24, 0.24, 0.24)
 WRAP = 0.15  # how far diffuse light reaches round a head, as a cosine
 SHINE, SHINE_POWER = 0.07, 24  # strength and exponent of the skin highlight
 
@@ -27,12 +26,9 @@ class Light:
     level: float
 
 
-def draw_light(
-    rng: np.random.Generator, *, outdoor_share: float, warmth: float, shares: tuple[float, ...] = ILLUMINATION_SHARES
-) -> Light:
-    """Draws the light of one video; `warmth` > 0 makes indoor light yellow, `shares` are those of ILLUMINATIONS."""
-    kind = str(rng.choice(ILLUMINATIONS, p=shares))
-    outdoor = bool(rng.random() < outdoor_share)
+def draw_light(rng: np.random.Generator, *, illumination: int, environment: int, warmth: float) -> Light:
+    """Draws the light of one video for the option indices given; `warmth` > 0 makes indoor light yellow."""
+    kind, outdoor = ILLUMINATIONS[illumination], ENVIRONMENTS[environment] == "outdoor"
     key, ambient, background, spread = {
         "normal": (rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.75), rng.uniform(0.5, 1.1), 40.0),
         "strong": (rng.uniform(1.6, 2.4), rng.uniform(0.12, 0.22), rng.uniform(0.3, 0.7), 65.0),
@@ -44,8 +40,8 @@ def draw_light(
     tint = rng.normal(-0.3, 0.1) if outdoor else rng.normal(0.35 + warmth, 0.1)
     sky = rng.normal(-0.4, 0.08) if outdoor else 0.7 * tint
     return Light(
-        ILLUMINATIONS.index(kind),
-        ENVIRONMENTS.index("outdoor" if outdoor else "indoor"),
+        illumination,
+        environment,
         direction.astype(np.float32),
         (key * _tint(tint)).astype(np.float32),
         (ambient * _tint(sky)).astype(np.float32),

@@ -20,12 +20,12 @@ from data_prep.synthetic.scene import Pose, Scene, Stage, lit_head, show_head, t
 from data_prep.synthetic.screens import make_replay, show_replay
 from data_prep.synthetic.sites import Site
 from data_prep.synthetic.solid_masks import light_mask, make_solid_mask, show_solid_mask
-from flipjax.core.labels import ATTACK_INSTRUMENTS
+from flipjax.core.labels import ATTACK_INSTRUMENTS, ENVIRONMENTS, ILLUMINATIONS
 
 BONA_FIDE = ATTACK_INSTRUMENTS[0]
 SOLID_MASK = "mask_3d"
-# Whoever attacks picks a well-lit portrait taken indoors.
-_SOURCE_SHARES = (0.85, 0.15, 0.0, 0.0)
+# Whoever attacks picks a well-lit portrait taken indoors; some are in hard light.
+_SOURCE_STRONG_SHARE = 0.15
 _SOURCE_YAW = 0.07
 
 Show = Callable[[Stage, Pose], Scene]
@@ -111,7 +111,10 @@ def source_photo(
     """Takes the photograph that is printed or replayed, indoors in `place`; returns it and its points as `Cast` has them."""
     shape = head.alpha.shape
     model = SOURCE_CAMERAS[int(rng.integers(len(SOURCE_CAMERAS)))]
-    light = draw_light(rng, outdoor_share=0.0, warmth=0.0, shares=_SOURCE_SHARES)
+    kind = "strong" if rng.random() < _SOURCE_STRONG_SHARE else "normal"
+    light = draw_light(
+        rng, illumination=ILLUMINATIONS.index(kind), environment=ENVIRONMENTS.index("indoor"), warmth=0.0
+    )
     stage = draw_stage(rng, (shape[0], shape[1]), light, place)
     picture, points = turn(head, lit_head(head, light), float(rng.normal(0, _SOURCE_YAW)))
     radiance = over(stage.room, picture[..., :3], np.clip(picture[..., 3], 0, 1)) * np.float32(light.level)

@@ -14,14 +14,13 @@ from data_prep.synthetic.lighting import light_sheet
 from data_prep.synthetic.printers import Printer
 from data_prep.synthetic.scene import Pose, Scene, Stage, cast_shadow, plane_coordinates
 
-EDGE_SHARE = 0.75  # sheets that show their edges; the others fill the frame
+EDGE_SHARE = 0.9  # sheets that show their edges; the others fill the frame
 MARGIN_SHARE, MARGIN = 0.5, (0.04, 0.22)  # sheets with a white margin and its width in eye units
 FOLD_SHARE = {"photo": 0.1, "a4_paper": 0.4, "poster": 0.3}
 FOLD_SLOPE, FOLD_WIDTH = 0.22, 0.03
 LEAN = 0.16  # radians
 GRAIN_MM = 0.3
 GLOSS_SPOT, GLOSS_BAND, GLOSS_VEIL = 1.6, 0.3, 0.03
-_PRINT_TONE = 0.85  # portraits are printed with softer contrast than the scene
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def ink(
     shape = photo.shape[:2]
     photo = attacker_file(photo, eye_px, rng)
     top = max(float(np.quantile(photo[::4, ::4], 0.995)), 1e-3)
-    tones = cv2.pow(np.clip(photo * np.float32(1 / top), 0, 1), _PRINT_TONE)
+    tones = np.clip(photo * np.float32(1 / top), 0, 1)
     printed = print_tones(tones, printer, eye_px, rng)
     sigma = printer.blur * eye_px
     if sigma > 0.3:

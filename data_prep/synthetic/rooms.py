@@ -15,8 +15,8 @@ from flipjax.core.labels import ENVIRONMENTS
 
 OUTDOOR = ENVIRONMENTS.index("outdoor")
 FURNITURE = ("frame", "shelf", "poster", "screen", "fabric", "round")
-PIECES_RANGE = (3, 9)
-_WALLPAPER_SHARE, _BRICK_SHARE, _WINDOW_SHARE = 0.3, 0.15, 0.25
+PIECES_RANGE = (4, 12)
+_WALLPAPER_SHARE, _BRICK_SHARE, _WINDOW_SHARE = 0.4, 0.15, 0.25
 _VIEW_RANGE = (0.72, 0.95)
 
 
@@ -45,7 +45,7 @@ def view(
     top, left = (
         int(rng.integers(0, full - part + 1)) for full, part in zip(place.shape, (height, width), strict=False)
     )
-    focus = float(rng.choice([rng.uniform(0.3, 1.0), rng.uniform(1.0, 5.0)], p=[0.6, 0.4]))
+    focus = float(rng.choice([rng.uniform(0.3, 1.0), rng.uniform(1.0, 5.0)], p=[0.8, 0.2]))
     part = cv2.GaussianBlur(place[top : top + height, left : left + width], (0, 0), focus * height / 320)
     return cv2.resize(part, shape[::-1], interpolation=cv2.INTER_LINEAR)
 
@@ -53,7 +53,7 @@ def view(
 def _indoors(rng: np.random.Generator, shape: tuple[int, int], wall: np.ndarray, shares: np.ndarray) -> np.ndarray:
     height, width = shape
     ramp = np.linspace(rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3), width, dtype=np.float32)[None, :]
-    plaster = float(rng.uniform(0.02, 0.07)) * noise_field(rng, shape, float(rng.uniform(1.2, 3.0)))
+    plaster = float(rng.uniform(0.03, 0.15)) * noise_field(rng, shape, float(rng.uniform(1.2, 3.0)))
     paint = ramp * (1 + plaster + 0.06 * noise_field(rng, shape, height / 4))
     cover = rng.random()
     if cover < _WALLPAPER_SHARE:
@@ -82,7 +82,7 @@ def _wallpaper(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     wave = _stripes(shape, period, turn)
     if rng.random() < 0.5:
         wave = wave * _stripes(shape, period, turn + np.pi / 2)
-    return 1 + np.float32(rng.uniform(0.05, 0.3)) * np.sign(wave)
+    return 1 + np.float32(rng.uniform(0.05, 0.45)) * np.sign(wave)
 
 
 def _stripes(shape: tuple[int, int], period: float, turn: float) -> np.ndarray:
@@ -250,7 +250,7 @@ def _outdoors(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     leaf = np.arange(height, dtype=np.float32)[:, None] > line
     green = colour(*[(70, 98, 48), (96, 110, 60), (60, 74, 50)][int(rng.integers(3))])
     tufts = 1 + 0.45 * noise_field(rng, shape, height / 60) + 0.35 * noise_field(rng, shape, height / 20)
-    tufts = tufts + 0.3 * noise_field(rng, shape, height / 180)
+    tufts = tufts + 0.6 * noise_field(rng, shape, height / 180)
     shade = np.where(leaf, np.clip(tufts, 0.1, 2.5), 0).astype(np.float32)
     trees = cv2.merge([shade * np.float32(part) for part in green])
     cv2.copyTo(trees, leaf.astype(np.uint8), picture)

@@ -16,9 +16,9 @@ from data_prep.synthetic.geometry import apply, tilt
 from data_prep.synthetic.hands import Grip, draw_grip, hold
 from data_prep.synthetic.scene import Pose, Scene, Stage, cast_shadow, plane_coordinates
 
-EDGE_SHARES = {"pc_screen": 0.5, "pad_screen": 0.7, "phone_screen": 0.85}  # displays that show their frame
+EDGE_SHARES = {"pc_screen": 0.75, "pad_screen": 0.85, "phone_screen": 0.95}  # displays that show their frame
 FACE_SIZE = (0.85, 1.2)  # of one presentation relative to the table's
-LEVEL = (0.6, 1.2)  # how far the attacker turns the display up
+LEVEL = (0.4, 0.85)  # how far the attacker turns the display up
 ROOM_ADAPT = 0.7  # displays follow the light of the room by this power
 # Width of what surrounds the picture on the display (viewer, other windows, bars) in eye units, and how often.
 AROUND_SHARE = 0.5

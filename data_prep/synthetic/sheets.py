@@ -19,10 +19,7 @@ import numpy as np
 from absl import flags
 from jaxtyping import UInt8
 
-from data_prep.synthetic import captures
-from data_prep.synthetic.camera import Shot as Filmed
-from data_prep.synthetic.camera import film
-from data_prep.synthetic.captures import Subject, plan_videos
+from data_prep.synthetic.captures import Subject, plan_videos, subject_shots
 from data_prep.synthetic.sites import DOMAINS
 from flipjax.core import command
 from flipjax.core.labels import ATTACK_INSTRUMENTS, CAMERA_QUALITIES, ENVIRONMENTS, ILLUMINATIONS
@@ -82,26 +79,10 @@ def film_domain(domain: str, seed: int) -> Found:
             continue
         split = SPLITS[number % len(SPLITS)]
         subject = Subject(seed, domain_number, number, f"{domain}_{number:03d}", split, CROP_PX, frames=1)
-        for name, shot in {shot.instrument: shot for shot in subject_shots(subject)}.items():
+        shots = (Shot(frame, _decoded(record["image"]), record) for record, frame in subject_shots(subject))
+        for name, shot in {shot.instrument: shot for shot in shots}.items():
             found[name] = [*found[name], shot][:SAMPLES]
     return found
-
-
-def subject_shots(subject: Subject) -> list[Shot]:
-    """Films all videos of one person and keeps the whole frames too, in the order of the records."""
-    frames: list[Picture] = []
-
-    def keep(*arguments: Any) -> Filmed:
-        filmed = film(*arguments)
-        frames.append(filmed.frame)
-        return filmed
-
-    captures.film = keep
-    try:
-        records = captures.subject_records(subject)
-    finally:
-        captures.film = film
-    return [Shot(frame, _decoded(record["image"]), record) for frame, record in zip(frames, records, strict=True)]
 
 
 def _decoded(encoded: bytes) -> Picture:

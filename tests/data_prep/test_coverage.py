@@ -17,7 +17,7 @@ from flipjax.core.labels import ATTACK_INSTRUMENTS, CAMERA_QUALITIES, ENVIRONMEN
 from flipjax.core.schemas import SPLITS
 
 STYLES = {"illumination": ILLUMINATIONS, "environment": ENVIRONMENTS, "camera_quality": CAMERA_QUALITIES}
-LARGEST_SHARE_GAP = 0.1  # chance alone gives 0.03 to 0.07
+LARGEST_SHARE_GAP = 0.05
 HEAD = SimpleNamespace(eye_px=30.0, population="drawn", source_name="")
 
 
@@ -42,7 +42,11 @@ def labels() -> dict[str, list[dict[str, Any]]]:
         patch.setattr(captures, "draw_room", lambda *_: nothing)
         patch.setattr(captures, "draw_stage", lambda rng, shape, light, place: Stage(light, place))
         patch.setattr(captures, "present", lambda *_: Presentation("", lambda *_: None, {}))
-        patch.setattr(captures, "film_record", lambda labels, *_: (dict(labels), 1.0))
+        patch.setattr(
+            captures,
+            "film_record",
+            lambda labels, *_: (dict(labels), SimpleNamespace(frame=np.zeros((2, 2, 3), np.uint8), exposure=1.0)),
+        )
         patch.setattr(captures, "conditions_text", lambda *_, **__: "")
         return {
             domain: [record for person in people(domain) for record in subject_records(person)] for domain in DOMAINS
@@ -54,7 +58,7 @@ def test_every_domain_shows_every_instrument_and_every_split_both_classes(domain
     met = videos(domain)
     assert set(met) == set(ATTACK_INSTRUMENTS)
     attacks = [met[name] for name in ATTACK_INSTRUMENTS[1:]]
-    assert min(attacks) >= 4 and max(attacks) <= 1.5 * min(attacks), met
+    assert min(attacks) >= 4 and max(attacks) <= 3.5 * min(attacks), met
     for split in SPLITS:
         there = videos(domain, split)
         assert 0.3 <= there["bona_fide"] / there.total() <= 0.5, split

@@ -31,7 +31,7 @@ def _rng() -> np.random.Generator:
 
 
 def _stage(room: float = 0.3) -> Stage:
-    light = draw_light(_rng(), outdoor_share=0.0, warmth=0.0, shares=(1.0, 0.0, 0.0, 0.0))
+    light = draw_light(_rng(), illumination=0, environment=0, warmth=0.0)
     return Stage(light, np.full((330, 280, 3), room, np.float32))
 
 

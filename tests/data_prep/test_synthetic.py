@@ -174,7 +174,7 @@ def test_points_lie_on_the_marks_they_name(kind, seed, monkeypatch):
     monkeypatch.setitem(HOLES_SHARE, FACE_MASK, 0.0)
     rng = np.random.default_rng(seed)
     head = _marked_head()
-    light = draw_light(rng, outdoor_share=0.0, warmth=0.0, shares=(1.0, 0.0, 0.0, 0.0))
+    light = draw_light(rng, illumination=0, environment=0, warmth=0.0)
     stage = draw_stage(rng, (300, 240), light, np.full((180, 150, 3), 0.3, np.float32))
     pose = draw_poses(rng, (300, 240), canvas_eye_px=EYE_PX, frame_eye_px=52.0, frames=2)[1]
     if kind == "bona_fide":
