@@ -19,7 +19,7 @@ PROFILES = ("default", "released", "paper")
 TINY_CLIP = {
     "image_size": 96,
     "patch": 8,
-    "width": 128,
+    "width": 96,
     "layers": 2,
     "heads": 2,
     "embed": 64,
@@ -56,7 +56,7 @@ def base() -> Config:
             "with_ca": True,  # CelebA-Spoof is one more source in the papers' protocols
             "shots": 0,
             "normalization": "imagenet",  # as the FLIP code; "clip" has CLIP's own constants
-            "augment": "flip",  # views and resize of the FLIP code; "instruct_flip": those of InstructFLIP
+            "augment": "flip",  # views and resize of the FLIP code; "instruct_flip": those of InstructFLIP; "none"
             "overflow": "clip",  # saturation above the 8-bit range; "wrap" as released
             # By domain and class: "continuous", or "drop_last" as FLIP released it; "class_quality": by class and camera
             # quality; "unbalanced": every row alike, as InstructFLIP released it.
@@ -172,11 +172,11 @@ FLIP_TINY: dict[str, Any] = {
     "method.clip": ConfigDict(TINY_CLIP),
     "weights.clip": "",
     "optim": adamw_one_cycle(1e-3, 0.05),
-    "train.steps": 80,
+    "train.steps": 240,
     "train.batch_size": 24,
     "train.checkpoint_every": 40,
     "train.log_every": 20,
-    "eval.every": 20,
+    "eval.every": 40,
 }
 # Rows of PARITY.md: profile -> switch -> value.
 FLIP_PROFILES: dict[str, dict[str, Any]] = {

@@ -92,6 +92,7 @@ def _one_cycle(*, start_divisor: float, weight_decay: float) -> ConfigDict:
 
 TINY: dict[str, Any] = {
     **common.FLIP_TINY,
+    "method.clip": ConfigDict({**common.TINY_CLIP, "width": 128}),
     "optim": common.adamw_one_cycle(2e-3, 0.05),
     "weights.bert": "",
     "weights.t5": "",
@@ -102,7 +103,7 @@ TINY: dict[str, Any] = {
     "method.qformer": ConfigDict({"layers": 2, "heads": 4, "hidden": 256, "queries": 32}),
     "method.fusion": ConfigDict({"heads": 4, "cross_head_width": 32, "hidden": 256, "is_causal": True}),
     "method.weights.style": 1.0,  # a style question gets a third of the samples
-    "train.steps": 520,
+    "train.steps": 560,
     "train.log_every": 50,
     "train.checkpoint_every": 200,
     "train.accumulate": 1,

@@ -1,11 +1,14 @@
 """Makes simulated presentation-attack data, as a data folder for training and tests that need no licence.
 
-  python -m data_prep.synthetic --out=DIR [--faces=DIR] [--subjects=N] [--seed=N] [--size=96] [--domains=syn_a,syn_b]
+  python -m data_prep.synthetic --out=DIR [--faces=DIR] [--subjects=N] [--frames=N] [--seed=N] [--size=96]
+      [--domains=syn_a,syn_b]
 
-Four capture domains, syn_a ... syn_d, each with its own people, cameras, printers, screens and rooms. Every person is
-filmed bona fide, as prints, as replays and behind paper masks; every video gives two aligned face crops. Faces are drawn,
-or taken from a folder of photographs whose names start with the subject (001_neutral.jpg shows subject 001). Error rates
-on these data show that training and evaluation work; they are never real-world error rates.
+Six capture domains, syn_a ... syn_f, each with its own people, cameras, printers, screens and rooms, and the meta-domain
+syn_meta, whose splits share no device either. Every person is filmed bona fide (4 videos) and as six of the ten attacks in
+turn: prints, replays, paper masks, solid masks; in syn_meta 5 times bona fide and as all ten. Every video gives aligned face
+crops of 2 frames. Faces are drawn, or taken from a folder of photographs whose names start with the subject
+(001_neutral.jpg shows subject 001). Error rates on these data show that training and evaluation work; they are never
+real-world error rates.
 """
 
 import os
@@ -17,7 +20,8 @@ from pathlib import Path
 from absl import flags, logging
 
 from data_prep.synthetic.build import DEFAULT_SIZE, DEFAULT_SUBJECTS, Plan, build
-from data_prep.synthetic.devices import DOMAINS
+from data_prep.synthetic.captures import DEFAULT_FRAMES
+from data_prep.synthetic.sites import DOMAINS
 from flipjax.core import command
 from flipjax.core.errors import ConfigError
 from flipjax.core.schemas import INDEX_FILE, SPLITS
@@ -32,11 +36,12 @@ _FACES = flags.DEFINE_string(
 _SUBJECTS = flags.DEFINE_integer(
     "subjects",
     None,
-    f"People per domain, 3 or more (default {DEFAULT_SUBJECTS}, about 20 crops each); with --faces the most per domain.",
+    f"People per domain, 3 or more (default {DEFAULT_SUBJECTS}, 20 crops each, 30 in syn_meta); a limit with --faces.",
 )
+_FRAMES = flags.DEFINE_integer("frames", DEFAULT_FRAMES, "Frames of each presentation, 0.4 s apart, 1 to 32.")
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed gives other people, rooms and noise.")
 _SIZE = flags.DEFINE_integer("size", DEFAULT_SIZE, "Side of the square crops in pixels.")
-_DOMAINS = flags.DEFINE_list("domains", list(DOMAINS), "Domains to make, comma separated.")
+_DOMAINS = flags.DEFINE_list("domains", list(DOMAINS), "Domains to make, comma separated; all seven by default.")
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Processes to use (default: one per core); never changes the data."
 )
@@ -56,6 +61,7 @@ def main(argv: Sequence[str]) -> None:
         seed=_SEED.value,
         size=_SIZE.value,
         faces=_FACES.value,
+        frames=_FRAMES.value,
     )
     processes = _PROCESSES.value if _PROCESSES.value is not None else default_processes()
     if processes < 1:
@@ -75,12 +81,12 @@ def count_table(out: Path, domains: Sequence[str]) -> str:
     """Returns a table of crops by domain and split, bona fide + attack."""
     import pyarrow.parquet as pq
 
-    lines = [f"{'domain':<8}{'subjects':>9}" + "".join(f"{name:>14}" for name in SPLITS)]
+    lines = [f"{'domain':<10}{'subjects':>9}" + "".join(f"{name:>14}" for name in SPLITS)]
     for domain in domains:
         index = pq.read_table(out / domain / INDEX_FILE, columns=["split", "is_bona_fide", "subject_id"]).to_pydict()
         counts = Counter(zip(index["split"], index["is_bona_fide"], strict=True))
         cells = "".join(f"{f'{counts[name, True]} + {counts[name, False]}':>14}" for name in SPLITS)
-        lines.append(f"{domain:<8}{len(set(index['subject_id'])):>9}{cells}")
+        lines.append(f"{domain:<10}{len(set(index['subject_id'])):>9}{cells}")
     return "\n".join([*lines, "(crops: bona fide + attack)", ""])
 
 

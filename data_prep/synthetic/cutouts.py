@@ -1,4 +1,7 @@
-"""Paper masks worn on a face: the whole printed face or a part of it, flat, with a sharp edge and eye holes."""
+"""Paper masks: a printed face, head and shoulders, or part of a face, cut out and worn or held before a face.
+
+A cut-out is a flat sheet close to the wearer: it keeps its own shading, has a cut edge and throws a shadow.
+"""
 
 from dataclasses import dataclass
 
@@ -6,23 +9,36 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from data_prep.synthetic.devices import Printer
 from data_prep.synthetic.faces import Head
-from data_prep.synthetic.features import soft
-from data_prep.synthetic.geometry import apply, eye_grid, over, similarity
+from data_prep.synthetic.geometry import apply, over, similarity, tilt
+from data_prep.synthetic.hands import Grip, grip_outline, hold
 from data_prep.synthetic.lighting import Light, light_sheet
+from data_prep.synthetic.outlines import face_outline, holes, person_outline, region_outline
+from data_prep.synthetic.paint import blurred
+from data_prep.synthetic.printers import Printer
 from data_prep.synthetic.prints import ink
 from data_prep.synthetic.scene import Pose, Scene, Stage, sample, turn
 
 FACE_MASK = "face_mask_2d"
+UPPER_BODY_MASK = "upper_body_mask_2d"
 REGION_MASK = "region_mask_2d"
-CUTOUTS = (FACE_MASK, REGION_MASK)
-_REGIONS = ("eyes", "lower", "half", "nose")
+CUTOUTS = (FACE_MASK, UPPER_BODY_MASK, REGION_MASK)
+# Share with holes for eyes and mouth, and share that is held by hand instead of worn.
+HOLES_SHARE = {FACE_MASK: 0.75, UPPER_BODY_MASK: 0.35, REGION_MASK: 0.6}
+HELD_SHARE = {FACE_MASK: 0.35, UPPER_BODY_MASK: 0.85, REGION_MASK: 0.3}
+GAP_WORN, GAP_HELD = (0.03, 0.1), (0.1, 0.3)  # eye units between paper and face
+SHADOW = 0.75
+PAPER_EDGE = 0.01  # eye units: the cut edge shows the white core of the paper
+NOSE_DEPTH = 1.05  # eye units before the plane that turns with the head's axis
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """A printed mask on the wearer's head canvas: reflectance [h w 3], cover [h w] and how much it curves."""
+    """A printed mask before the wearer, on the wearer's head canvas.
+
+    Fields: reflectance [h w 3]; cover [h w], 1 = paper; points [5 2]; curve: bend about the upright axis; lean: yaw and
+    pitch of the paper in radians; gap: distance to the face in eye units; grip: fingers or None.
+    """
 
     wearer: Head
     reflectance: Float[np.ndarray, "h w 3"]
@@ -30,8 +46,8 @@ class Cutout:
     points: Float[np.ndarray, "5 2"]
     curve: float
     lean: tuple[float, float]
-    rim: float
-    paper: tuple[float, float, float]
+    gap: float
+    grip: Grip | None
 
 
 def make_cutout(
@@ -42,76 +58,89 @@ def make_cutout(
     wearer: Head,
     rng: np.random.Generator,
 ) -> Cutout:
-    """Cuts a mask out of a print and puts it on `wearer`, slightly off its place."""
-    eye_px = wearer.eye_px
-    cover = _face_shape(eye_px, rng) if instrument == FACE_MASK else _region(eye_px, rng)
-    shift = rng.normal(0, 0.03, 2) * eye_px
-    middle = points[:2].mean(axis=0)
-    move = similarity(
-        float(rng.uniform(0.97, 1.06)), float(rng.normal(0, 1.5)), middle, wearer.landmarks[:2].mean(axis=0) + shift
+    """Cuts a mask out of a print and puts it before `wearer`, slightly off its place; holes lie on the eyes."""
+    eye_px, held = wearer.eye_px, bool(rng.random() < HELD_SHARE[instrument])
+    place = _placement(points, wearer, rng, held=held)
+    points = apply(place, points)
+    shapes = {FACE_MASK: face_outline, UPPER_BODY_MASK: person_outline, REGION_MASK: region_outline}
+    paper = shapes[instrument](points, eye_px, rng)
+    holed = rng.random() < HOLES_SHARE[instrument]
+    cover = paper * (1 - holes(points, eye_px, rng)) if holed else paper
+    picture = ink(photo, printer, eye_px, rng)
+    picture = cv2.warpPerspective(picture, place, cover.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    rim = float(rng.choice([0.0, rng.uniform(0.015, 0.06)], p=[0.4, 0.6])) * eye_px
+    white = np.maximum(paper - _shrunk(paper, rim), cover - _shrunk(cover, PAPER_EDGE * eye_px))
+    turned = rng.normal(0, 0.16 if held else 0.08, 2)
+    return Cutout(
+        wearer,
+        over(picture, np.asarray(printer.paper, np.float32), np.clip(white, 0, 1)),
+        cover,
+        points,
+        curve=float(rng.uniform(0.0, 0.12 if held else 0.3)),
+        lean=(float(turned[0]), float(turned[1])),
+        gap=float(rng.uniform(*(GAP_HELD if held else GAP_WORN))),
+        grip=grip_outline(cover, eye_px, rng) if held else None,
     )
-    size = cover.shape[::-1]
-    reflectance = cv2.warpPerspective(ink(photo, printer, eye_px, rng), move, size, borderMode=cv2.BORDER_REPLICATE)
-    placed = cv2.warpPerspective(cover, move, size)
-    lean = (float(rng.normal(0, 0.15)), float(rng.normal(0, 0.15)))
-    rim = float(rng.uniform(0.01, 0.07)) * eye_px
-    curve = float(rng.uniform(0.0, 0.25))
-    return Cutout(wearer, reflectance, placed, apply(move, points), curve, lean, rim, printer.paper)
 
 
 def show_cutout(mask: Cutout, lit: Float[np.ndarray, "h w 4"], stage: Stage, pose: Pose) -> Scene:
     """Returns the scene of the lit wearer behind the mask; points lie on the mask where it covers them."""
-    worn, points = turn(mask.wearer, lit, pose.yaw)
-    soft_edge = cv2.GaussianBlur(mask.cover, (0, 0), 0.05 * mask.wearer.eye_px)
-    shaded = worn[..., :3] * (1 - 0.6 * soft_edge * (1 - mask.cover))[..., None]
-    sheet = over(mask.reflectance, np.asarray(mask.paper, np.float32), mask.cover - _shrunk(mask.cover, mask.rim))
-    paper = over(shaded, sheet * _irradiance(mask, stage.light), mask.cover)
-    layers = np.dstack([paper, np.maximum(worn[..., 3], mask.cover), mask.cover]).astype(np.float32)
+    wearer, light = mask.wearer, stage.light
+    worn, points = turn(wearer, lit, pose.yaw, pose.pitch)
+    plane = _plane(mask, pose)
     shape = stage.room.shape[:2]
-    picture = cv2.warpPerspective(layers[..., :4], pose.matrix, shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-    attack = cv2.warpPerspective(layers[..., 4], pose.matrix, shape[::-1])
-    covered = sample(cv2.GaussianBlur(mask.cover, (0, 0), 0.2 * mask.wearer.eye_px), mask.points) > 0.3
-    seen = np.where(covered[:, None], mask.points, points)
-    radiance = over(stage.room, picture[..., :3], np.clip(picture[..., 3], 0, 1)) * stage.light.level
-    return Scene(radiance, attack, apply(pose.matrix, seen))
+    face = cv2.warpPerspective(worn, pose.matrix, shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    sheet = cv2.merge([*cv2.split(mask.reflectance * _irradiance(mask, light)), mask.cover])
+    paper = cv2.warpPerspective(sheet, plane, shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    cover = np.ascontiguousarray(np.clip(paper[..., 3], 0, 1))
+    behind = over(stage.room, face[..., :3], np.clip(face[..., 3], 0, 1))
+    behind = behind * (1 - SHADOW * _shadow(cover, face[..., 3], mask.gap * pose.eye_px, light))[..., None]
+    radiance = over(behind, paper[..., :3], cover) * np.float32(light.level)
+    covered = sample(blurred(mask.cover, 0.2 * wearer.eye_px), mask.points) > 0.3
+    seen = np.where(covered[:, None], apply(plane, mask.points), apply(pose.matrix, points))
+    scene = Scene(np.asarray(radiance, np.float32), cover, seen)
+    return hold(scene, mask.grip, plane, light) if mask.grip else scene
+
+
+def _placement(
+    points: Float[np.ndarray, "5 2"], wearer: Head, rng: np.random.Generator, *, held: bool
+) -> Float[np.ndarray, "3 3"]:
+    """Returns the similarity that puts the eyes of the print near those of the wearer."""
+    off = rng.normal(0, 0.1 if held else 0.03, 2) * wearer.eye_px
+    scale, roll = float(rng.uniform(0.98, 1.12)), float(rng.normal(0, 3.0 if held else 1.5))
+    return similarity(scale, roll, points[:2].mean(axis=0), wearer.landmarks[:2].mean(axis=0) + off)
+
+
+def _plane(mask: Cutout, pose: Pose) -> np.ndarray:
+    """Returns the homography of the paper to the frame: its lean, then its place before the turned head."""
+    size = mask.cover.shape[::-1]
+    depth = (NOSE_DEPTH + mask.gap) * mask.wearer.eye_px
+    move = np.eye(3)
+    move[:2, 2] = depth * np.tan(pose.yaw), depth * np.tan(pose.pitch)
+    return pose.matrix @ move @ tilt(size, *mask.lean)
 
 
 def _irradiance(mask: Cutout, light: Light) -> np.ndarray:
-    x, y = eye_grid(mask.wearer.eye_px)
-    normals = np.dstack(
-        np.broadcast_arrays(mask.curve * x + mask.lean[0], 0 * x + 0 * y + mask.lean[1], np.float32(1.0))
-    )
-    return light_sheet(light, normals / np.linalg.norm(normals, axis=-1, keepdims=True))
+    columns = mask.cover.shape[1]
+    x = (np.arange(columns, dtype=np.float32) / columns - 0.5) * np.float32(columns / mask.wearer.eye_px)
+    slope = np.sin(mask.lean[0]) + mask.curve * x
+    normals = np.stack([slope, np.full_like(x, np.sin(mask.lean[1])), np.ones_like(x)], axis=-1)
+    lit = light_sheet(light, normals / np.linalg.norm(normals, axis=-1, keepdims=True))
+    return np.asarray(lit[None], np.float32)
 
 
-def _shrunk(cover: np.ndarray, rim: float) -> np.ndarray:
-    inner = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 3) - rim
-    return np.clip(inner + 0.5, 0, 1) * cover
+def _shadow(cover: np.ndarray, person: np.ndarray, gap_px: float, light: Light) -> np.ndarray:
+    """Returns the shadow of the paper on the wearer: away from the light, wider the further the paper is held."""
+    quarter = np.array([[0.25, 0, 0], [0, 0.25, 0]])
+    quarter[:, 2] = -0.25 * gap_px * np.asarray(light.direction[:2])
+    size = (cover.shape[1] // 4, cover.shape[0] // 4)
+    cast = cv2.warpAffine(cover, quarter, size, flags=cv2.INTER_LINEAR)
+    cast = cv2.GaussianBlur(cast, (0, 0), max(0.5, 0.08 * gap_px))
+    return cv2.resize(cast, cover.shape[::-1]) * np.clip(person, 0.25, 1)
 
 
-def _face_shape(eye_px: float, rng: np.random.Generator) -> np.ndarray:
-    x, y = eye_grid(eye_px)
-    wide, top, bottom = rng.uniform(0.9, 1.1), rng.uniform(0.7, 1.3), rng.uniform(1.4, 1.7)
-    reach = np.where(y < 0.3, (0.3 - y) / (0.3 + top), (y - 0.3) / (bottom - 0.3))
-    cover = soft(0.9 - np.abs(x / wide) ** 2.3 - reach**2.3, eye_px)
-    return cover * (1 - _eye_holes(x, y, eye_px)) if rng.random() < 0.7 else cover
-
-
-def _eye_holes(x: np.ndarray, y: np.ndarray, eye_px: float) -> np.ndarray:
-    return soft(0.1 * (1 - ((np.abs(x) - 0.5) / 0.25) ** 2 - (y / 0.12) ** 2), eye_px)
-
-
-def _region(eye_px: float, rng: np.random.Generator) -> np.ndarray:
-    x, y = eye_grid(eye_px)
-    kind = _REGIONS[int(rng.integers(len(_REGIONS)))]
-    grow = rng.uniform(-0.05, 0.1)
-    if kind == "eyes":
-        inside = np.minimum(1.02 + grow - np.abs(x), 0.42 + grow - np.abs(y + 0.05))
-    elif kind == "lower":
-        inside = np.minimum(0.95 + grow - np.abs(x), 0.75 + grow - np.abs(y - 0.95))
-    elif kind == "nose":
-        inside = np.minimum(0.55 + grow - np.abs(x), 0.65 + grow - np.abs(y - 0.65))
-    else:
-        inside = np.minimum(np.minimum(x + 0.05, 1.05 + grow - x), 1.2 + grow - np.abs(y - 0.35))
-    cover = soft(inside, eye_px)
-    return cover * (1 - _eye_holes(x, y, eye_px)) if rng.random() < 0.5 else cover
+def _shrunk(cover: np.ndarray, rim_px: float) -> np.ndarray:
+    if rim_px < 0.3:
+        return cover
+    inner = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 3) - np.float32(rim_px)
+    return np.clip(inner + np.float32(0.5), 0, 1) * cover

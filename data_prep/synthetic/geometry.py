@@ -1,5 +1,7 @@
 """Colour curves, soft masks and plane geometry shared by the simulator; lengths in `eye` units are eye distances."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -7,6 +9,7 @@ from jaxtyping import Float, UInt8
 # The head canvas measures 5.8 x 6.6 eye distances, the midpoint between the eyes at (2.9, 2.8).
 CANVAS_EYES = (5.8, 6.6)
 ORIGIN_EYES = (2.9, 2.8)
+_CURVE_STEPS = 4095
 
 
 def to_linear(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:
@@ -18,10 +21,15 @@ def to_linear(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:
 
 def to_srgb(linear: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:
     """Encodes linear light with the sRGB curve; values outside [0, 1] are clipped."""
-    value = np.sqrt(np.clip(linear, 0.0, 1.0))
-    root = np.linspace(0.0, 1.0, 4096)
-    curve = np.where(root**2 <= 0.0031308, 12.92 * root**2, 1.055 * root ** (2 / 2.4) - 0.055).astype(np.float32)
-    return curve[(value * 4095 + 0.5).astype(np.int32)]
+    root = cv2.sqrt(np.clip(np.asarray(linear, np.float32), 0.0, 1.0)).reshape(linear.shape)
+    return np.take(_srgb_curve(), (root * np.float32(_CURVE_STEPS) + np.float32(0.5)).astype(np.intp))
+
+
+@lru_cache(maxsize=1)
+def _srgb_curve() -> np.ndarray:
+    """Returns sRGB over the square root of linear light, where the curve is nearly straight."""
+    root = np.linspace(0.0, 1.0, _CURVE_STEPS + 1)
+    return np.where(root**2 <= 0.0031308, 12.92 * root**2, 1.055 * root ** (2 / 2.4) - 0.055).astype(np.float32)
 
 
 def colour(red: int, green: int, blue: int) -> Float[np.ndarray, "3"]:
@@ -51,17 +59,28 @@ def over(
     below: Float[np.ndarray, "h w c"], above: Float[np.ndarray, "..."], alpha: Float[np.ndarray, "h w"]
 ) -> np.ndarray:
     """Composites `above` on `below`; `above` may be one colour."""
-    weight = alpha[..., None]
-    return below + (np.asarray(above, np.float32) - below) * weight
+    upper = np.asarray(above, np.float32)
+    if upper.shape != below.shape:
+        upper = np.broadcast_to(upper, below.shape)
+    weight = np.ascontiguousarray(alpha, np.float32)
+    lower = np.ascontiguousarray(below, np.float32)
+    return cv2.blendLinear(np.ascontiguousarray(upper), lower, weight, 1 - weight)
 
 
 def noise_field(rng: np.random.Generator, shape: tuple[int, int], grain: float | tuple[float, float]) -> np.ndarray:
     """Returns smooth noise [h w] of unit variance whose features measure about `grain` pixels (y, x)."""
     grain_y, grain_x = grain if isinstance(grain, tuple) else (grain, grain)
     rows, columns = max(2, round(shape[0] / grain_y)), max(2, round(shape[1] / grain_x))
-    small = rng.standard_normal((rows, columns), dtype=np.float32)
-    field = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    return field / max(float(field.std()), 1e-6)
+    field = cv2.resize(gaussian(rng, (rows, columns)), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    field *= np.float32(1 / max(float(cv2.meanStdDev(field)[1][0, 0]), 1e-6))
+    return field
+
+
+def gaussian(rng: np.random.Generator, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """Returns independent normal numbers [h w]; OpenCV draws them from a seed of `rng`, five times as fast."""
+    draws = np.empty(shape, np.float32)
+    cv2.setRNGSeed(int(rng.integers(2**31)))
+    return cv2.randn(draws, np.zeros(1), np.ones(1))
 
 
 def similarity(

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from data_prep.synthetic.faces import Head
-from data_prep.synthetic.geometry import dot
 from flipjax.core.labels import ENVIRONMENTS, ILLUMINATIONS
 
-ILLUMINATION_SHARES = (0.28, 0.24, 0.24, 0.24)
+WRAP = 0.15  # how far diffuse light reaches round a head, as a cosine
+SHINE, SHINE_POWER = 0.07, 24  # strength and exponent of the skin highlight
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,9 @@ class Light:
     level: float
 
 
-def draw_light(
-    rng: np.random.Generator, *, outdoor_share: float, warmth: float, shares: tuple[float, ...] = ILLUMINATION_SHARES
-) -> Light:
-    """Draws the light of one video; `warmth` > 0 makes indoor light yellow, `shares` are those of ILLUMINATIONS."""
-    kind = str(rng.choice(ILLUMINATIONS, p=shares))
-    outdoor = bool(rng.random() < outdoor_share)
+def draw_light(rng: np.random.Generator, *, illumination: int, environment: int, warmth: float) -> Light:
+    """Draws the light of one video for the option indices given; `warmth` > 0 makes indoor light yellow."""
+    kind, outdoor = ILLUMINATIONS[illumination], ENVIRONMENTS[environment] == "outdoor"
     key, ambient, background, spread = {
         "normal": (rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.75), rng.uniform(0.5, 1.1), 40.0),
         "strong": (rng.uniform(1.6, 2.4), rng.uniform(0.12, 0.22), rng.uniform(0.3, 0.7), 65.0),
@@ -43,8 +40,8 @@ def draw_light(
     tint = rng.normal(-0.3, 0.1) if outdoor else rng.normal(0.35 + warmth, 0.1)
     sky = rng.normal(-0.4, 0.08) if outdoor else 0.7 * tint
     return Light(
-        ILLUMINATIONS.index(kind),
-        ENVIRONMENTS.index("outdoor" if outdoor else "indoor"),
+        illumination,
+        environment,
         direction.astype(np.float32),
         (key * _tint(tint)).astype(np.float32),
         (ambient * _tint(sky)).astype(np.float32),
@@ -60,18 +57,23 @@ def _tint(warmth: float) -> np.ndarray:
 def light_head(head: Head, light: Light) -> Float[np.ndarray, "h w 3"]:
     """Returns the radiance of a lit head: wrapped diffuse, sky from above, skin highlight."""
     half = light.direction + np.array([0, 0, 1], np.float32)
-    facing, towards_half = cv2.split(dot(head.normals, np.stack([light.direction, half / np.linalg.norm(half)])))
-    diffuse = np.clip((facing + 0.15) / 1.15, 0, None) * np.minimum(head.occlusion, 1)
-    sky = head.occlusion * (0.8 - 0.2 * head.normals[..., 1])
-    lobe = np.clip(towards_half, 0, None) ** 2
-    lobe = lobe * lobe * lobe
-    shine = 0.07 * head.gloss * lobe * lobe * lobe * lobe
-    irradiance = cv2.transform(cv2.merge([diffuse, sky]), np.stack([light.key, light.ambient], axis=1))
-    return head.albedo * irradiance + shine[..., None] * light.key
+    half /= np.linalg.norm(half)
+    rows = np.array([[*(light.direction / (1 + WRAP)), WRAP / (1 + WRAP)], [0, -0.2, 0, 0.8], [*half, 0]])
+    diffuse, sky, shine = cv2.split(cv2.transform(head.normals, rows))
+    occlusion = np.asarray(head.occlusion, np.float32)
+    diffuse = cv2.multiply(np.maximum(diffuse, 0), np.minimum(occlusion, 1))
+    irradiance = cv2.transform(
+        cv2.merge([diffuse, cv2.multiply(sky, occlusion)]), np.stack([light.key, light.ambient], axis=1)
+    )
+    shine = cv2.multiply(cv2.pow(np.maximum(shine, 0), SHINE_POWER), np.asarray(head.gloss, np.float32), scale=SHINE)
+    reflected = cv2.multiply(np.asarray(head.albedo, np.float32), irradiance)
+    return cv2.add(reflected, cv2.transform(shine, light.key[:, None]))
 
 
 def light_sheet(light: Light, normals: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
     """Returns the irradiance on flat matter with the given unit normals."""
-    diffuse = np.clip(normals @ light.direction, 0, None)[..., None]
-    sky = (0.8 - 0.2 * normals[..., 1])[..., None]
-    return diffuse * light.key + sky * light.ambient
+    rows = np.array([[*light.direction, 0.0], [0.0, -0.2, 0.0, 0.8]])
+    field = np.asarray(normals, np.float32).reshape(1, -1, 3)
+    facing, sky = cv2.split(cv2.transform(field, rows))
+    lit = cv2.transform(cv2.merge([np.clip(facing, 0, None), sky]), np.stack([light.key, light.ambient], axis=1))
+    return lit.reshape(normals.shape)

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data_prep.synthetic.faces import Head, surface
+from data_prep.synthetic.faces import Head
 from data_prep.synthetic.geometry import ORIGIN_EYES, apply, canvas_px, eye_grid, similarity, to_linear
+from data_prep.synthetic.relief import normals_of, slopes_of
 from flipjax.core.errors import DataError, ImageError
 from flipjax.data.align import detect
 
@@ -113,11 +114,11 @@ def photo_head(photo: Photo, eye_px: float) -> Head:
         image, matrix, canvas_px(eye_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
     smooth, relief = _average_relief(eye_px)
-    normals, _ = surface(relief, eye_px)
+    slopes, _ = slopes_of(relief, eye_px, relief.shape)
     ones = np.ones(smooth.shape, np.float32)
     albedo = np.clip(1.15 * to_linear(canvas), 0.003, 1.0)
     landmarks = apply(matrix, points)
-    return Head(albedo, ones, normals, ones, 0 * ones, smooth, landmarks, eye_px, "", Path(photo.path).name)
+    return Head(albedo, ones, normals_of(slopes), ones, 0 * ones, smooth, landmarks, eye_px, "", Path(photo.path).name)
 
 
 def _average_relief(eye_px: float) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:

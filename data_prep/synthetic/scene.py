@@ -3,6 +3,7 @@
 Geometry is a homography from the head canvas to the frame (in radiance pixels), so landmarks go the same way exactly.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,14 @@ from jaxtyping import Float
 from data_prep.synthetic.faces import Head
 from data_prep.synthetic.geometry import ORIGIN_EYES, apply, over, similarity
 from data_prep.synthetic.lighting import Light, light_head
+
+FRAME_SECONDS = 0.4
+ROLL_SPREAD_DEG, YAW_SPREAD, PITCH_SPREAD = 4.0, 0.09, 0.05
+# Motion within a video: amplitude and range of its frequency in hertz.
+DRIFT_EYES, SHAKE_EYES = (0.035, (0.1, 0.4)), (0.006, (1.5, 3.5))
+ROLL_DEG, YAW, PITCH = (1.2, (0.1, 0.4)), (0.03, (0.1, 0.4)), (0.02, (0.1, 0.4))
+CAST_SHADOW = 0.35  # share of light that an object takes from the room right beside it
+APPROACH, FLICKER = (0.012, (0.1, 0.3)), (0.04, (0.05, 0.3))
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head canvas lands in one frame: `matrix` canvas -> radiance pixels, `yaw` radians, `eye_px` in the frame."""
+    """Where the head canvas lands in one frame: `matrix` canvas -> radiance pixels, `eye_px` in the frame.
+
+    yaw and pitch in radians (of a head; flat things have their own lean), roll in degrees in the picture plane.
+    """
 
     matrix: Float[np.ndarray, "3 3"]
     yaw: float
     eye_px: float
+    pitch: float = 0.0
+    roll: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,46 +57,83 @@ class Scene:
 def draw_poses(
     rng: np.random.Generator, shape: tuple[int, int], *, canvas_eye_px: float, frame_eye_px: float, frames: int
 ) -> list[Pose]:
-    """Draws one placement and a slight motion for each further frame; `shape` is the frame's (H, W)."""
+    """Draws one placement and a smooth motion about it; `shape` is the frame's (H, W).
+
+    Frames are `FRAME_SECONDS` apart. A frame's pose does not depend on how many frames there are.
+    """
     height, width = shape
     centre = np.array([rng.normal(0.5, 0.03) * width, rng.normal(0.43, 0.03) * height])
-    roll, yaw = rng.normal(0, 4.0), rng.normal(0, 0.07)
+    roll, yaw, pitch = rng.normal(0, ROLL_SPREAD_DEG), rng.normal(0, YAW_SPREAD), rng.normal(0, PITCH_SPREAD)
+    drift, shake = [[_sway(rng, *motion) for _ in range(2)] for motion in (DRIFT_EYES, SHAKE_EYES)]
+    rolling, turning, nodding, nearing = (_sway(rng, *m) for m in (ROLL_DEG, YAW, PITCH, APPROACH))
+    source = np.array(ORIGIN_EYES) * canvas_eye_px
     poses = []
     for number in range(frames):
-        moved = 0.0 if number == 0 else 1.0
-        scale = frame_eye_px / canvas_eye_px * (1 + moved * rng.normal(0, 0.015))
-        target = centre + moved * rng.normal(0, 0.04, 2) * frame_eye_px
-        source = np.array(ORIGIN_EYES) * canvas_eye_px
-        matrix = similarity(scale, roll + moved * rng.normal(0, 1.2), source, target)
-        poses.append(Pose(matrix, float(yaw + moved * rng.normal(0, 0.02)), scale * canvas_eye_px))
+        t = number * FRAME_SECONDS
+        scale = frame_eye_px / canvas_eye_px * (1 + nearing(t))
+        offset = np.array([slow(t) + fast(t) for slow, fast in zip(drift, shake, strict=True)])
+        angle = float(roll + rolling(t))
+        matrix = similarity(scale, angle, source, centre + offset * frame_eye_px)
+        tilted = {"yaw": float(yaw + turning(t)), "pitch": float(pitch + nodding(t)), "roll": angle}
+        poses.append(Pose(matrix, eye_px=float(scale * canvas_eye_px), **tilted))
     return poses
+
+
+def draw_flicker(rng: np.random.Generator, frames: int) -> list[float]:
+    """Draws the slow change of the light's level over a video, a factor about 1 for each frame."""
+    change = _sway(rng, *FLICKER)
+    return [1 + change(number * FRAME_SECONDS) for number in range(frames)]
+
+
+def _sway(rng: np.random.Generator, spread: float, hertz: tuple[float, float]) -> Callable[[float], float]:
+    """Draws a swing that is 0 at time 0 s."""
+    rate, phase = 2 * np.pi * rng.uniform(*hertz), rng.uniform(0, 2 * np.pi)
+    amplitude = spread * rng.uniform(0.4, 1.4)
+    return lambda seconds: float(amplitude * (np.sin(rate * seconds + phase) - np.sin(phase)))
 
 
 def show_head(head: Head, lit: Float[np.ndarray, "h w 4"], stage: Stage, pose: Pose) -> Scene:
     """Returns the scene of a bona fide presentation; `lit` is the head under the stage's light."""
-    picture, points = turn(head, lit, pose.yaw)
     shape = stage.room.shape[:2]
-    seen = cv2.warpPerspective(
-        picture, pose.matrix, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    x, y = plane_coordinates(pose.matrix, shape)
+    across, down = _parallax(head, pose.yaw, pose.pitch)
+    depth = cv2.warpPerspective(
+        np.asarray(head.depth, np.float32), pose.matrix, shape[::-1], borderMode=cv2.BORDER_REPLICATE
     )
-    radiance = over(stage.room, seen[..., :3], np.clip(seen[..., 3], 0, 1)) * stage.light.level
-    return Scene(radiance, np.zeros(shape, np.float32), apply(pose.matrix, points))
+    x, y = cv2.scaleAdd(depth, -across, x), cv2.scaleAdd(depth, -down, y)
+    seen = cv2.remap(lit, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    radiance = over(stage.room, seen[..., :3], np.clip(seen[..., 3], 0, 1)) * np.float32(stage.light.level)
+    points = apply(pose.matrix, _turned_points(head, across, down))
+    return Scene(radiance, np.zeros(shape, np.float32), points)
 
 
 def lit_head(head: Head, light: Light) -> Float[np.ndarray, "h w 4"]:
     """Returns the lit head as radiance plus alpha."""
-    return np.dstack([light_head(head, light), head.alpha]).astype(np.float32)
+    return cv2.merge([light_head(head, light), np.ascontiguousarray(head.alpha, np.float32)])
 
 
-def turn(head: Head, picture: Float[np.ndarray, "h w k"], yaw: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a picture of the head turned by `yaw` radians, and the five points on the head canvas."""
-    shift = (np.tan(yaw) * head.eye_px * head.depth).astype(np.float32)
-    rows, columns = np.indices(shift.shape, dtype=np.float32)
-    turned = cv2.remap(picture, columns - shift, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def turn(
+    head: Head, picture: Float[np.ndarray, "h w k"], yaw: float, pitch: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a picture of the head turned by `yaw` and `pitch` radians, and the five points on the head canvas."""
+    across, down = _parallax(head, yaw, pitch)
+    depth = np.asarray(head.depth, np.float32)
+    x = np.arange(depth.shape[1], dtype=np.float32)[None, :] - np.float32(across) * depth
+    y = np.arange(depth.shape[0], dtype=np.float32)[:, None] - np.float32(down) * depth
+    turned = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return turned, _turned_points(head, across, down)
+
+
+def _parallax(head: Head, yaw: float, pitch: float) -> tuple[float, float]:
+    """Returns by how many canvas pixels right and down a point moves that is one eye unit nearer."""
+    return float(np.tan(yaw) * head.eye_px), float(np.tan(pitch) * head.eye_px)
+
+
+def _turned_points(head: Head, across: float, down: float) -> np.ndarray:
     points = head.landmarks.copy()
     for _ in range(4):
-        points[:, 0] = head.landmarks[:, 0] + sample(shift, points)
-    return turned, points
+        points = head.landmarks + sample(np.asarray(head.depth, np.float32), points)[:, None] * (across, down)
+    return points
 
 
 def sample(field: Float[np.ndarray, "h w"], points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
@@ -101,19 +152,9 @@ def plane_coordinates(matrix: Float[np.ndarray, "3 3"], shape: tuple[int, int]) 
     return plane_x, plane_y
 
 
-def rectangle_cover(
-    x: np.ndarray, y: np.ndarray, rectangle: tuple[float, ...], ramp: float, radius: float
-) -> np.ndarray:
-    """Returns coverage of a rounded rectangle (x0 y0 x1 y1) with an edge `ramp` pixels wide in plane units."""
-    x0, y0, x1, y1 = rectangle
-    dx = np.abs(x - (x0 + x1) / 2) - ((x1 - x0) / 2 - radius)
-    dy = np.abs(y - (y0 + y1) / 2) - ((y1 - y0) / 2 - radius)
-    outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - radius
-    return np.clip(0.5 - outside / ramp, 0, 1).astype(np.float32)
-
-
 def cast_shadow(room: Float[np.ndarray, "H W 3"], cover: Float[np.ndarray, "H W"], eye_px: float) -> np.ndarray:
     """Darkens the room next to an object held in front of it."""
     small = cv2.resize(cover, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     near = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.05 * eye_px), cover.shape[::-1])
-    return room * (1 - 0.35 * near)[..., None]
+    kept = 1 - np.float32(CAST_SHADOW) * near
+    return cv2.multiply(np.asarray(room, np.float32), cv2.merge([kept, kept, kept]))

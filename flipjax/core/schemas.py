@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-# Scalar record fields in index order. Text is empty and option indices are -1 where unknown.
+# Scalar record fields in index order. Text is empty and option indices are -1 where unknown; `conditions` is a JSON object
+# of everything else known about the capture (light, pose, distance, device properties), written by the simulator.
 SCALAR_FIELDS: dict[str, type] = {
     "is_bona_fide": bool,
     "attack_instrument": int,
@@ -28,6 +29,7 @@ SCALAR_FIELDS: dict[str, type] = {
     "sample_id": str,
     "detector": str,
     "padding": float,
+    "conditions": str,
 }
 # Crop provenance that is not scalar: box x0 y0 x1 y1 and five points (x, y), pixels of the original image.
 VECTOR_FIELDS: dict[str, int] = {"box": 4, "landmarks": 10}

@@ -66,7 +66,7 @@ def train_batches(
       seed: of the augmentation; the order of rows has its own in `sampler`.
       inputs: batch fields that the method needs.
       image_size: side of the views in pixels.
-      augment: "flip" or "instruct_flip", see `transforms.TrainViews`.
+      augment: "flip", "instruct_flip" or "none", see `transforms.TrainViews`.
       overflow: "clip" or "wrap", see `transforms.SaturationJitter`.
       epoch: says which slots stay empty, as padding does; None fills them all.
       threads: read threads; 0 reads in the caller's.

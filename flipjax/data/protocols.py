@@ -18,7 +18,7 @@ from jaxtyping import Bool
 
 from flipjax.core.errors import ConfigError, DataError, suggest
 from flipjax.core.labels import ATTACK_INSTRUMENTS, CLASS_NAMES
-from flipjax.data.source import Index, concatenate, read_index
+from flipjax.data.source import Index, concatenate, domains_in, read_index
 
 REAL_DOMAINS = ("M", "C", "I", "O", "W", "Ce", "S")
 META_DOMAIN = "CA"
@@ -36,7 +36,7 @@ _LEAVE_ONE_OUT = {
 }
 _ONE_TO_ONE = {f"{x}_to_{y}".lower(): ((x,), (y,)) for x, y in itertools.permutations("CIMO", 2)}
 _META = {"ca_to_all": ((META_DOMAIN,), REAL_DOMAINS), "ca_to_mcio": ((META_DOMAIN,), ("M", "C", "I", "O"))}
-_SYN_META = {"syn_meta_to_all": (("syn_meta",), tuple(f"syn_{x}" for x in "abcd"))}
+_SYN_META = {"syn_meta_to_all": (("syn_meta",), tuple(f"syn_{x}" for x in "abcdef"))}
 _NAMED = {**_LEAVE_ONE_OUT, **_ONE_TO_ONE, **_META, **_SYN_META}
 _SYN_ROTATIONS = tuple(f"syn_{'abcd'.replace(x, '')}_to_{x}" for x in "abcd")
 _SYN_LETTERS = re.compile(r"syn_([a-f]+)_to_([a-f]+)")
@@ -104,7 +104,8 @@ def select(protocol: Protocol, data_dir: Path, *, profile: str) -> Selection:
     on its `train` split and is tested on its `test` split. Source validation is the `dev` split of a source, or, where
     it has none, a tenth of its subjects (the first by SHA-256 of `subject_id`), which do not train except under
     profile 'released'. The first `shots` videos per class of a target (by SHA-256 of `video_id`) train as the domain
-    `<target>_shots`; every other video of their subjects leaves the target.
+    `<target>_shots`; every other video of their subjects leaves the target. `syn_meta_to_all` is tested on those of its
+    targets that `data_dir` holds.
 
     Raises:
       ConfigError: an unknown profile.
@@ -114,6 +115,7 @@ def select(protocol: Protocol, data_dir: Path, *, profile: str) -> Selection:
         raise ConfigError(
             f"profile '{profile}' unknown; expected one of {', '.join(PROFILES)}{suggest(profile, PROFILES)}"
         )
+    protocol = _on_disk(protocol, data_dir)
     domains = dict.fromkeys((*protocol.sources, *protocol.targets))
     indexes = {domain: _read(protocol, data_dir, domain) for domain in domains}
     divided = {
@@ -175,6 +177,12 @@ def _domains(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             "own domains: folder names joined by '+', as in x+y_to_z"
         )
     return sides[0], sides[1]
+
+
+def _on_disk(protocol: Protocol, data_dir: Path) -> Protocol:
+    """Drops missing targets of `syn_meta_to_all`; with none at all they stay, so that reading names the first one."""
+    present = tuple(target for target in protocol.targets if target in domains_in(data_dir))
+    return replace(protocol, targets=present) if protocol.name in _SYN_META and present else protocol
 
 
 def _read(protocol: Protocol, data_dir: Path, domain: str) -> Index:

@@ -2,7 +2,8 @@
 
 Under "flip" every view of one sample starts from the same front end (saturation jitter through HSV, then bicubic
 resize). Under "instruct_flip" there is none: the crop is resized bilinearly, flipped and jittered in brightness,
-contrast and saturation, and self-supervised views are cut from the crop as it is. The operators are Pillow's 8-bit ones,
+contrast and saturation, and self-supervised views are cut from the crop as it is. Under "none" training sees what
+evaluation sees, the crop resized bicubically; self-supervised views stay random. The operators are Pillow's 8-bit ones,
 each rounding to uint8, in the order of the published code. Difference from the FLIP code: saturation above 1 is clipped
 to the 8-bit range by default; "wrap" reproduces the overflow of its uint8 cast on x86.
 """
@@ -17,9 +18,13 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from flipjax.core.errors import ConfigError, suggest
 
-AUGMENTS = ("flip", "instruct_flip")
+AUGMENTS = ("flip", "instruct_flip", "none")
 OVERFLOWS = ("clip", "wrap")
-_RESIZE = {"flip": Image.Resampling.BICUBIC, "instruct_flip": Image.Resampling.BILINEAR}
+_RESIZE = {
+    "flip": Image.Resampling.BICUBIC,
+    "instruct_flip": Image.Resampling.BILINEAR,
+    "none": Image.Resampling.BICUBIC,
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class PlainView:
 class EvalView:
     """Resize to size x size without keeping the aspect ratio; nothing at all where the size fits already.
 
-    `augment` "flip" resizes bicubically, "instruct_flip" bilinearly.
+    `augment` "flip" and "none" resize bicubically, "instruct_flip" bilinearly.
     """
 
     size: int
@@ -75,8 +80,9 @@ class EvalView:
 
     def __post_init__(self) -> None:
         if self.augment not in AUGMENTS:
-            known = " or ".join(f"'{name}'" for name in AUGMENTS)
-            raise ConfigError(f"augment '{self.augment}' unknown; expected {known}{suggest(self.augment, AUGMENTS)}")
+            known = ", ".join(AUGMENTS)
+            hint = suggest(self.augment, AUGMENTS)
+            raise ConfigError(f"augment '{self.augment}' unknown; expected one of {known}{hint}")
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator | None = None) -> np.ndarray:
         if image.shape[:2] == (self.size, self.size):
@@ -164,7 +170,7 @@ class SslView:
 class TrainViews:
     """`image` uint8 [size size 3] and, where `ssl`, `ssl_views` uint8 [2 size size 3] of one crop.
 
-    `image` is the same with and without `ssl`. `augment` is "flip" or "instruct_flip"; `overflow` concerns "flip" alone.
+    `image` is the same with and without `ssl`. `augment` is one of AUGMENTS; `overflow` concerns "flip" alone.
     """
 
     size: int
@@ -181,6 +187,9 @@ class TrainViews:
         if self.augment == "flip":
             image = resize(SaturationJitter(self.overflow)(image, rng))
             views = {"image": PlainView()(image, rng)}
+        elif self.augment == "none":
+            image = resize(image)
+            views = {"image": image}
         else:
             flipped = Image.fromarray(PlainView()(resize(image), rng))
             views = {"image": np.asarray(LIGHT_JITTER(flipped, rng))}

@@ -161,7 +161,7 @@ def test_the_augmentation_reaches_both_kinds_of_batches(records):
     views = transforms.TrainViews(SIZE, "instruct_flip")(records.image(sampler.row(0, 2)), rng)
     np.testing.assert_array_equal(other[2], views["image"])
     rows, settings = np.arange(3), {"batch_size": 4, "image_size": 20}
-    for name in ("flip", "instruct_flip"):
+    for name in transforms.AUGMENTS:
         batch = next(pipeline.eval_batches(records, rows, augment=name, **settings))
         np.testing.assert_array_equal(batch["image"][1], transforms.eval_view(records.image(1), size=20, augment=name))
     for name in ("train", "eval"):

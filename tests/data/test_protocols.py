@@ -52,7 +52,7 @@ def made_index(subjects: dict[str, str]) -> source.Index:
         ("syn_bcd_to_a", "syn_b syn_c syn_d", "syn_a"),
         ("syn_abc_to_d", "syn_a syn_b syn_c", "syn_d"),
         ("syn_fe_to_ab", "syn_f syn_e", "syn_a syn_b"),
-        ("syn_meta_to_all", "syn_meta", "syn_a syn_b syn_c syn_d"),
+        ("syn_meta_to_all", "syn_meta", "syn_a syn_b syn_c syn_d syn_e syn_f"),
         ("office+M_to_home+C", "office M", "home C"),
         ("own_to_own", "own", "own"),
     ],
@@ -130,6 +130,18 @@ def test_in_domain_uses_the_train_and_test_splits(data_dir):
 def test_a_target_never_uses_its_dev_split(data_dir):
     chosen = select(get_protocol("syn_c_to_b", with_ca=False, shots=0), data_dir, profile="default")
     assert set(chosen.targets["syn_b"]["split"]) == {"train", "test"}
+
+
+def test_the_simulated_meta_domain_is_tested_on_each_domain_there_is(tmp_path, make_domain):
+    make_domain(tmp_path, "syn_meta", train=range(4), dev=range(4, 6))
+    protocol = get_protocol("syn_meta_to_all", with_ca=False, shots=0)
+    with pytest.raises(DataError, match="needs domain 'syn_a'"):
+        select(protocol, tmp_path, profile="default")
+    make_domain(tmp_path, "syn_b", train=range(2))
+    make_domain(tmp_path, "syn_f", train=range(3))
+    chosen = select(protocol, tmp_path, profile="default")
+    assert list(chosen.targets) == ["syn_b", "syn_f"]
+    assert set(chosen.train["domain"]) == {"syn_meta"} and set(chosen.source_val["split"]) == {"dev"}
 
 
 def test_shots_join_training_and_their_subjects_leave_the_target(data_dir):

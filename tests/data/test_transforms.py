@@ -340,6 +340,16 @@ def test_views_share_one_front_end_and_the_plain_one_ignores_ssl():
         np.testing.assert_array_equal(with_ssl["ssl_views"][1], SslView(32)(front, rng))
 
 
+def test_without_augmentation_training_sees_what_evaluation_sees():
+    image = colours(17, 50, 40)
+    seen = EvalView(32, "none")(image)
+    np.testing.assert_array_equal(seen, EvalView(32, "flip")(image))
+    for seed in range(4):
+        views = TrainViews(32, "none", ssl=True)(image, np.random.default_rng(seed))
+        np.testing.assert_array_equal(views["image"], seen)
+        np.testing.assert_array_equal(views["ssl_views"][0], SslView(32)(seen, np.random.default_rng(seed)))
+
+
 def test_the_overflow_rule_reaches_the_views():
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 0], red[..., 1] = 255, 3

@@ -13,18 +13,19 @@ import pytest
 from PIL import Image
 
 from data_prep.synthetic import build as building
-from data_prep.synthetic import captures, photographs
+from data_prep.synthetic import photographs
 from data_prep.synthetic.build import Plan, build, deal, deal_splits
-from data_prep.synthetic.camera import camera
-from data_prep.synthetic.captures import Subject, draw_stage, subject_records
-from data_prep.synthetic.cutouts import FACE_MASK, make_cutout, show_cutout
-from data_prep.synthetic.devices import DOMAINS, SITES
+from data_prep.synthetic.camera import draw_settings
+from data_prep.synthetic.captures import Subject, film_record, subject_records
+from data_prep.synthetic.cutouts import FACE_MASK, HOLES_SHARE, make_cutout, show_cutout
 from data_prep.synthetic.faces import Head, draw_head, draw_traits
 from data_prep.synthetic.geometry import canvas_px, tilt, to_canvas, to_linear, to_srgb
 from data_prep.synthetic.lighting import draw_light
+from data_prep.synthetic.presentations import draw_stage
 from data_prep.synthetic.prints import make_print, show_print
 from data_prep.synthetic.scene import Scene, draw_poses, lit_head, show_head
 from data_prep.synthetic.screens import make_replay, show_replay
+from data_prep.synthetic.sites import DOMAINS, SITES
 from flipjax.core.errors import ConfigError, DataError, ImageError
 from flipjax.core.labels import ATTACK_INSTRUMENTS
 from flipjax.core.schemas import INDEX_FILE, SCALAR_FIELDS, SPLITS
@@ -34,6 +35,7 @@ SIZE = 48
 EYE_PX = 40.0
 FACE_POINTS = to_canvas(np.array([[-0.5, 0], [0.5, 0], [0, 0.65], [-0.4, 1.0], [0.4, 1.0]]), EYE_PX)
 
+FLAT = ("photo", "a4_paper", "poster", "pc_screen", "pad_screen", "phone_screen")
 STRONG_LEAN = tilt(canvas_px(EYE_PX), 0.4, 0.3)
 
 
@@ -104,8 +106,8 @@ def test_attack_masks_cover_the_face_that_is_attacked(records):
         mask = np.asarray(Image.open(io.BytesIO(record["attack_mask"])))
         assert mask.shape == (SIZE, SIZE) and set(np.unique(mask)) <= {0, 255}
         share = (mask == 255).mean()
-        whole = ATTACK_INSTRUMENTS[record["attack_instrument"]] not in ("face_mask_2d", "region_mask_2d")
-        assert share > (0.5 if whole else 0.02)
+        is_flat = ATTACK_INSTRUMENTS[record["attack_instrument"]] in FLAT
+        assert share > (0.5 if is_flat else 0.02)
 
 
 def test_crops_are_aligned_to_the_landmarks(records):
@@ -127,10 +129,11 @@ def test_same_radiance_gives_the_same_pixels_whatever_the_label():
         False: Scene(radiance.copy(), np.ones((120, 100), np.float32), points),
     }
     for model in SITES[0].cameras:
+        settings = draw_settings(np.random.default_rng(5))
         images = [
-            captures._record({"is_bona_fide": label, "video_id": "v"}, 0, scene, model, np.random.default_rng(7), SIZE)[
-                "image"
-            ]
+            film_record(
+                {"is_bona_fide": label, "video_id": "v"}, 0, scene, model, settings, np.random.default_rng(7), SIZE
+            )[0]["image"]
             for label, scene in scenes.items()
         ]
         assert images[0] == images[1]
@@ -167,11 +170,12 @@ def _worst_offset(scene: Scene) -> float:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["bona_fide", "print", "replay", "cutout"])
-def test_points_lie_on_the_marks_they_name(kind, seed):
+def test_points_lie_on_the_marks_they_name(kind, seed, monkeypatch):
+    monkeypatch.setitem(HOLES_SHARE, FACE_MASK, 0.0)
     rng = np.random.default_rng(seed)
     head = _marked_head()
-    light = draw_light(rng, outdoor_share=0.0, warmth=0.0, shares=(1.0, 0.0, 0.0, 0.0))
-    stage = draw_stage(rng, (300, 240), light, SITES[0])
+    light = draw_light(rng, illumination=0, environment=0, warmth=0.0)
+    stage = draw_stage(rng, (300, 240), light, np.full((180, 150, 3), 0.3, np.float32))
     pose = draw_poses(rng, (300, 240), canvas_eye_px=EYE_PX, frame_eye_px=52.0, frames=2)[1]
     if kind == "bona_fide":
         scene = show_head(head, lit_head(head, light), stage, pose)
@@ -184,7 +188,7 @@ def test_points_lie_on_the_marks_they_name(kind, seed):
         scene = show_replay(bare, stage, pose)
     else:
         mask = make_cutout(head.albedo, FACE_POINTS, FACE_MASK, SITES[0].printers[0], head, rng)
-        scene = show_cutout(mask, 0 * lit_head(head, light), stage, pose)
+        scene = show_cutout(dataclasses.replace(mask, grip=None), 0 * lit_head(head, light), stage, pose)
     assert _worst_offset(scene) < 1.5
 
 
@@ -195,14 +199,6 @@ def test_drawn_faces_have_dark_eyes_at_their_landmarks():
         luminance = head.albedo.mean(axis=-1)
         for x, y in head.landmarks[:2].round().astype(int):
             assert luminance[y, x] < 0.5 * np.median(luminance[y - 20 : y + 20, x - 20 : x + 20])
-
-
-def test_exposure_follows_the_light_within_its_limits():
-    radiance = np.random.default_rng(0).uniform(0.3, 0.5, (96, 80, 3)).astype(np.float32)
-    model = SITES[2].cameras[1]
-    means = [camera(radiance * level, model, np.random.default_rng(3)).mean() for level in (0.3, 1.0, 2.0, 0.01, 6.0)]
-    assert max(means[:3]) - min(means[:3]) < 4
-    assert means[3] < min(means[:3]) - 20 and means[4] > max(means[:3]) + 20
 
 
 def test_srgb_round_trip():
@@ -226,10 +222,10 @@ def _photos(count: int) -> list[photographs.Photo]:
 @pytest.mark.parametrize("faces", [None, "/p"])
 def test_no_subject_is_in_two_splits_or_domains(faces):
     plan = _plan(faces=faces, subjects=4)
-    people = [subject for domain in DOMAINS for subject in deal(plan, domain, _photos(19))]
-    assert len({p.subject_id for p in people}) == len(people) == 16
+    people = [subject for domain in DOMAINS for subject in deal(plan, domain, _photos(31))]
+    assert len({p.subject_id for p in people}) == len(people) == 28
     files = [photo.path for p in people for photo in p.photos]
-    assert len(set(files)) == len(files) == (32 if faces else 0)
+    assert len(set(files)) == len(files) == (56 if faces else 0)
     assert all(p.subject_id.startswith(DOMAINS[p.domain_number]) for p in people)
 
 
@@ -247,6 +243,8 @@ def test_choosing_domains_does_not_change_them():
         ({"subjects": 2}, "too few"),
         ({"size": 8}, "outside"),
         ({"seed": -1}, "negative"),
+        ({"frames": 0}, "--frames=0"),
+        ({"frames": 33}, "--frames=33"),
     ],
 )
 def test_impossible_plans_are_refused(changes, message):
@@ -311,7 +309,7 @@ def test_an_interrupted_run_keeps_the_domains_that_are_complete(tmp_path, monkey
         building, "_film", lambda pool, subjects, out: (seen.extend(subjects), _fake_film(pool, subjects, out))
     )
     assert build(_plan(), tmp_path, processes=1, overwrite=False)
-    assert seen == ["syn_b", "syn_c", "syn_d"] and (tmp_path / "synthetic.json").exists()
+    assert seen == list(DOMAINS[1:]) and (tmp_path / "synthetic.json").exists()
 
 
 def test_a_foreign_folder_is_refused(tmp_path):
@@ -369,7 +367,7 @@ def test_photographs_become_domains(tmp_path):
         pytest.skip("the shared face photographs are not here")
     faces = tmp_path / "faces"
     faces.mkdir()
-    for path in sorted(folder.glob("*_neutral.jpg"))[:4]:
+    for path in sorted(folder.glob("*_neutral.jpg"))[:7]:
         (faces / path.name).write_bytes(path.read_bytes())
     cv2.imwrite(str(faces / "wall_x.png"), np.full((200, 200, 3), 128, np.uint8))
     plan = _plan(faces=str(faces), size=32, domains=("syn_a", "syn_d"))
