@@ -6,7 +6,7 @@ set -euo pipefail
 
 ensure_env prep
 cd "$REPO"
-python -m data_prep.synthetic --out=runs/data/synthetic
+python -m data_prep.synthetic --out=runs/data/synthetic --domains=syn_a,syn_b,syn_c,syn_d
 python launch/sweep.py --sweep=configs/sweeps/quickstart.py --out=runs/quickstart --jobs=2
 echo
 echo "metrics: $REPO/runs/quickstart/metrics.json"

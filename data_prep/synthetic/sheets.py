@@ -1,6 +1,6 @@
 """Contact sheets of the simulator: one picture per instrument over all domains and one per domain over all instruments.
 
-  python -m data_prep.synthetic.sheets --out=data_prep/synthetic/gallery [--seed=N] [--processes=N]
+  python -m data_prep.synthetic.sheets --out=docs/simulator [--seed=N] [--processes=N]
 
 The pictures come off the road that makes records, in drawn faces. An instrument's sheet shows a whole frame 640 px high, a
 part of it twice enlarged, and crops in columns by domain; a domain's sheet one crop per instrument.

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from benchmarks import sim_to_real
 
+from benchmarks import sim_to_real
 from flipjax.core.errors import DataError
 from flipjax.serving.predictor import Predictor
 

@@ -1,7 +1,6 @@
 """The benchmark of the simulator films what it says and books every crop's time on its instrument."""
 
 from benchmarks import simulator
-
 from data_prep.synthetic.captures import Subject, plan_videos
 from data_prep.synthetic.sites import DOMAINS
 

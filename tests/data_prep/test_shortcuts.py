@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from shortcut_probe import BARS, Samples, accuracies, crop_features, domain_table, instrument_table, read_samples
 
 from data_prep.synthetic.build import Plan, build
+from shortcut_probe import BARS, Samples, accuracies, crop_features, domain_table, instrument_table, read_samples
 
 DOMAINS = ("syn_a", "syn_b", "syn_c")
 
