@@ -76,13 +76,14 @@ def read_index(data_dir: Path, domain: str) -> Index:
     if not path.is_file():
         raise DataError(f"'{path.parent}' is not a finished data set (no {schemas.INDEX_FILE}); {_how_to_make(domain)}")
     try:
-        table = pq.read_table(path, columns=list(schemas.INDEX_COLUMNS))
+        present = set(pq.read_schema(path).names)
+        lacking = [name for name in schemas.INDEX_COLUMNS if name not in present]
+        table = pq.read_table(path, columns=[name for name in schemas.INDEX_COLUMNS if name in present])
     except (pa.ArrowException, OSError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"'{path}' cannot be read ({reason}); {_how_to_make(domain)}") from error
-    lacking = [name for name in schemas.INDEX_COLUMNS if name not in table.column_names]
     if lacking or not table.num_rows:
-        what = f"lacks the column(s) {', '.join(lacking)}" if lacking else "has no rows"
+        what = f"lacks the column(s) {', '.join(lacking)}, was it made by an earlier version?" if lacking else "has no rows"
         raise DataError(f"'{path}' {what}; {_how_to_make(domain)}")
     columns = {name: np.asarray(table[name].to_numpy()) for name in schemas.INDEX_COLUMNS}
     named = _repeated(domain, table.num_rows)
