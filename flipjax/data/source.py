@@ -83,7 +83,7 @@ def read_index(data_dir: Path, domain: str) -> Index:
         reason = " ".join(str(error).split())
         raise DataError(f"'{path}' cannot be read ({reason}); {_how_to_make(domain)}") from error
     if lacking or not table.num_rows:
-        what = f"lacks the column(s) {', '.join(lacking)}, was it made by an earlier version?" if lacking else "has no rows"
+        what = f"of an earlier version lacks {', '.join(lacking)}" if lacking else "has no rows"
         raise DataError(f"'{path}' {what}; {_how_to_make(domain)}")
     columns = {name: np.asarray(table[name].to_numpy()) for name in schemas.INDEX_COLUMNS}
     named = _repeated(domain, table.num_rows)
