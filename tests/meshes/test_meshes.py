@@ -3,10 +3,11 @@
 Tolerances (float32; max |a - b| <= t * max |b| per array). Meshes add the same numbers in another order, which changes
 sums over tens of thousands of terms by some 1e-7 of their size: losses agree to 1e-5 over five updates (measured: 1e-6).
 Adam divides each gradient by its own size, so the error of an update is the error of the gradient relative to that very
-entry: updates (after - before) / lr agree to 1e-3 (measured: 1e-4) where the entry's gradient is above 1e-6 of the array's
-largest. An array whose true gradient is zero (a key bias, which softmax cancels, and a bias before batch norm) holds
-rounding noise alone; Adam turns that into steps of random sign, so such arrays are left out, by name, and must stay within
-five steps. The running mean of a batch norm follows the bias before it; it is compared within those five steps.
+entry in that very step: updates (after - before) / lr agree to 1e-3 (measured: 1e-4) where the entry's gradient is above
+1e-3 of the array's largest in each of the five steps (rounding is 1e-7 of the largest). An array whose true gradient is
+zero (a key bias, which softmax cancels, and a bias before batch norm) holds rounding noise alone; Adam turns that into
+steps of random sign, so such arrays are left out, by name, and must stay within five steps. The running mean of a batch
+norm follows the bias before it; it is compared within those five steps.
 """
 
 import os
