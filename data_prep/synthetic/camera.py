@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from data_prep.synthetic.cameras import JPEG, VIDEO, Camera
-from data_prep.synthetic.geometry import gaussian, to_srgb
+from data_prep.synthetic.geometry import gaussian, saturation_matrix, to_srgb
 
 MIN_GAIN, MAX_GAIN = 0.2, 8.0
 EXPOSURE_SPREAD_EV = 0.25
@@ -169,8 +169,7 @@ def _render(image: np.ndarray, model: Camera, settings: Settings) -> np.ndarray:
     """Applies white balance, colour matrix and tone curve; returns encoded values, about 0..1."""
     mean = np.array(cv2.mean(image)[:3]) + 1e-4
     balance = (mean[1] / mean) ** model.wb_adapt * np.array(settings.tint) * (model.tint[0], 1.0, model.tint[1])
-    saturation = model.saturation * settings.saturation
-    mix = np.full((3, 3), (1 - saturation) / 3) + saturation * np.eye(3)
+    mix = saturation_matrix(model.saturation * settings.saturation)
     encoded = to_srgb(cv2.transform(image, mix * balance))
     if not model.contrast:
         return encoded

@@ -15,13 +15,14 @@ from jaxtyping import Float, UInt8
 from data_prep.synthetic.camera import Settings, Shot, draw_settings, film
 from data_prep.synthetic.cameras import Camera
 from data_prep.synthetic.conditions import conditions_text
-from data_prep.synthetic.faces import Head, draw_head, draw_traits
+from data_prep.synthetic.faces import Head, draw_head
 from data_prep.synthetic.lighting import draw_light
 from data_prep.synthetic.photographs import Photo, photo_head
 from data_prep.synthetic.presentations import BONA_FIDE, SOLID_MASK, Cast, draw_stage, present, source_photo
 from data_prep.synthetic.rooms import room
 from data_prep.synthetic.scene import Scene, draw_flicker, draw_poses
 from data_prep.synthetic.sites import META, ROOMS_PER_SPLIT, SITES, Site, room_number, site_of
+from data_prep.synthetic.traits import draw_traits
 from flipjax.core.labels import ATTACK_INSTRUMENTS, ENVIRONMENTS
 from flipjax.core.rng import host_stream
 from flipjax.data.align import crop_face

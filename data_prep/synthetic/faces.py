@@ -13,9 +13,7 @@ from data_prep.synthetic import features, hair, relief, worn
 from data_prep.synthetic.geometry import eye_grid, to_canvas
 from data_prep.synthetic.paint import Layers, Patch, blank, blurred, bump, cover, patch, soft
 from data_prep.synthetic.skin import draw_skin
-from data_prep.synthetic.traits import Traits, draw_traits
-
-__all__ = ["Head", "Traits", "draw_head", "draw_traits"]
+from data_prep.synthetic.traits import Traits
 
 
 @dataclass(frozen=True)

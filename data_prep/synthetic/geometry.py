@@ -105,6 +105,11 @@ def tilt(size: tuple[int, int], yaw: float, pitch: float) -> np.ndarray:
     return cv2.getPerspectiveTransform((corners + centre).astype(np.float32), (seen + centre).astype(np.float32))
 
 
+def saturation_matrix(saturation: float) -> Float[np.ndarray, "3 3"]:
+    """Returns the colour matrix that keeps greys and scales the distance of colours from grey."""
+    return np.full((3, 3), (1 - saturation) / 3) + saturation * np.eye(3)
+
+
 def dot(field: Float[np.ndarray, "h w 3"], rows: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "h w k"]:
     """Returns the scalar products of a vector field with `rows`."""
     return cv2.transform(field, np.asarray(rows, np.float64)).reshape(*field.shape[:2], len(rows))

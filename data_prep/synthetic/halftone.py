@@ -8,10 +8,13 @@ light caught under the dots, the Yule-Nielsen effect, is part of it). The dots t
 round-dot screen, cut where the canvas cannot carry a harmonic; mean tones do not depend on the cut.
 """
 
+import functools
+
 import cv2
 import numpy as np
 from jaxtyping import Float
 
+from data_prep.synthetic.geometry import saturation_matrix
 from data_prep.synthetic.printers import Printer
 
 SCREEN_ANGLES = (15.0, 75.0, 0.0, 45.0)  # degrees of cyan, magenta, yellow, black: the usual offset set
@@ -68,8 +71,7 @@ def _correction(inks: np.ndarray, printer: Printer) -> np.ndarray:
     """Densities to ink amounts: undoes the inks' side absorptions (at half coverage) and weakens colours."""
     half = np.log(1 - 0.5 * (1 - inks[:3]))
     share = half / np.diagonal(half)[:, None]
-    mix = np.full((3, 3), (1 - printer.saturation) / 3) + printer.saturation * np.eye(3)
-    return np.linalg.inv(share.T) @ mix
+    return np.linalg.inv(share.T) @ saturation_matrix(printer.saturation)
 
 
 def grow(coverage: Float[np.ndarray, "h w"], gain: float) -> Float[np.ndarray, "h w"]:
@@ -99,6 +101,7 @@ def dots(
     return local
 
 
+@functools.cache
 def _harmonics() -> dict[tuple[int, int], np.ndarray]:
     """Fourier coefficients of a round-dot screen as tables over coverage; each serves a wave and the one square to it."""
     angle = (np.arange(_CELL) + 0.5) * 2 * np.pi / _CELL

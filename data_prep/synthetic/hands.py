@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from data_prep.synthetic.geometry import apply, over
 from data_prep.synthetic.lighting import Light, light_sheet
+from data_prep.synthetic.relief import normals_of
 from data_prep.synthetic.scene import Scene
 from data_prep.synthetic.skin import draw_tone
 
@@ -127,6 +128,4 @@ def _finger_tone(tone: np.ndarray, finger: np.ndarray, thickness: int) -> np.nda
 
 def _round_normals(relief: np.ndarray, thickness: int) -> np.ndarray:
     smooth = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), max(0.8, 0.06 * thickness)) * np.float32(thickness / 2)
-    slope_x, slope_y = (cv2.Sobel(smooth, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
-    up = 1 / cv2.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
-    return cv2.merge([-slope_x * up, -slope_y * up, up])
+    return normals_of(cv2.merge([cv2.Sobel(smooth, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1))]))

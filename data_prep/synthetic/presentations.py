@@ -12,11 +12,11 @@ from data_prep.synthetic.camera import camera
 from data_prep.synthetic.cameras import SOURCE_CAMERAS
 from data_prep.synthetic.cutouts import CUTOUTS, make_cutout, show_cutout
 from data_prep.synthetic.faces import Head
-from data_prep.synthetic.geometry import over, to_linear
+from data_prep.synthetic.geometry import to_linear
 from data_prep.synthetic.lighting import Light, draw_light, light_sheet
 from data_prep.synthetic.prints import make_print, show_print
 from data_prep.synthetic.rooms import view
-from data_prep.synthetic.scene import Pose, Scene, Stage, lit_head, show_head, turn
+from data_prep.synthetic.scene import Pose, Scene, Stage, before_room, lit_head, show_head, turn
 from data_prep.synthetic.screens import make_replay, show_replay
 from data_prep.synthetic.sites import Site
 from data_prep.synthetic.solid_masks import light_mask, make_solid_mask, show_solid_mask
@@ -68,7 +68,7 @@ def present(instrument: str, cast: Cast, site: Site, light: Light, rng: np.rando
         printer = site.printers[int(rng.integers(len(site.printers)))]
         mask = make_cutout(cast.photo, cast.points, instrument, printer, cast.wearer, rng)
         lit = lit_head(mask.wearer, light)
-        facts = {"shown": "worn", "printer": asdict(printer)}
+        facts = {"shown": "held" if mask.grip else "worn", "printer": asdict(printer)}
         return Presentation(f"mask_{printer.name}", lambda stage, pose: show_cutout(mask, lit, stage, pose), facts)
     return _flat(instrument, cast, site, rng)
 
@@ -78,7 +78,7 @@ def _solid(cast: Cast, light: Light, rng: np.random.Generator) -> Presentation:
     lit = light_mask(mask, light)
     facts = {"shown": "worn", "material": asdict(mask.material)}
     return Presentation(
-        f"solid_{mask.material.name}", lambda stage, pose: show_solid_mask(mask, stage, pose, lit=lit), facts
+        f"solid_{mask.material.name}", lambda stage, pose: show_solid_mask(mask, lit, stage, pose), facts
     )
 
 
@@ -117,6 +117,5 @@ def source_photo(
     )
     stage = draw_stage(rng, (shape[0], shape[1]), light, place)
     picture, points = turn(head, lit_head(head, light), float(rng.normal(0, _SOURCE_YAW)))
-    radiance = over(stage.room, picture[..., :3], np.clip(picture[..., 3], 0, 1)) * np.float32(light.level)
-    taken = to_linear(camera(radiance, model, rng))
+    taken = to_linear(camera(before_room(stage, picture), model, rng))
     return cv2.resize(taken, shape[::-1], interpolation=cv2.INTER_LINEAR), points

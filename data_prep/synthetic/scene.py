@@ -102,9 +102,14 @@ def show_head(head: Head, lit: Float[np.ndarray, "h w 4"], stage: Stage, pose: P
     )
     x, y = cv2.scaleAdd(depth, -across, x), cv2.scaleAdd(depth, -down, y)
     seen = cv2.remap(lit, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    radiance = over(stage.room, seen[..., :3], np.clip(seen[..., 3], 0, 1)) * np.float32(stage.light.level)
+    radiance = before_room(stage, seen)
     points = apply(pose.matrix, _turned_points(head, across, down))
     return Scene(radiance, np.zeros(shape, np.float32), points)
+
+
+def before_room(stage: Stage, seen: Float[np.ndarray, "H W 4"]) -> Float[np.ndarray, "H W 3"]:
+    """Returns the radiance of what is `seen` (radiance and alpha) before the room, at the light's level."""
+    return over(stage.room, seen[..., :3], np.clip(seen[..., 3], 0, 1)) * np.float32(stage.light.level)
 
 
 def lit_head(head: Head, light: Light) -> Float[np.ndarray, "h w 4"]:

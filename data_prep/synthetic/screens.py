@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from data_prep.synthetic.displays import PENTILE, Screen
 from data_prep.synthetic.flats import attacker_file, blend, coarse_plane, cut, enlarge, inset, lamps, sheet_cover, spots
-from data_prep.synthetic.geometry import apply, tilt
+from data_prep.synthetic.geometry import apply, saturation_matrix, tilt
 from data_prep.synthetic.hands import Grip, draw_grip, hold
 from data_prep.synthetic.scene import Pose, Scene, Stage, cast_shadow, plane_coordinates
 
@@ -123,7 +123,7 @@ def emit(photo: Float[np.ndarray, "h w 3"], screen: Screen) -> Float[np.ndarray,
     """Returns the mean light of each point of the display: its own gamma, gamut, black level and white."""
     signal = cv2.pow(np.clip(photo, 0, 1), screen.gamma / 2.2)
     black, gain = 1 / screen.contrast, 1 - 1 / screen.contrast
-    mix = np.full((3, 3), (1 - screen.saturation) / 3) + screen.saturation * np.eye(3)
+    mix = saturation_matrix(screen.saturation)
     white = np.asarray(screen.white)[:, None]
     light = cv2.transform(signal, np.hstack([gain * white * mix, black * white]))
     return np.clip(light, 0, None)

@@ -16,7 +16,7 @@ from data_prep.synthetic.geometry import apply, dot, noise_field, over
 from data_prep.synthetic.lighting import Light, light_head
 from data_prep.synthetic.paint import Patch, blurred, patch, soft
 from data_prep.synthetic.relief import dome, face_relief, gradient, normals_of, slopes_of
-from data_prep.synthetic.scene import Pose, Scene, Stage, lit_head, turn
+from data_prep.synthetic.scene import Pose, Scene, Stage, before_room, lit_head, turn
 from data_prep.synthetic.traits import Traits, draw_traits
 
 SHADOW = 0.65
@@ -110,16 +110,8 @@ def light_mask(mask: SolidMask, light: Light) -> LitMask:
     return LitMask(lit_head(mask.wearer, light), np.dstack([radiance, mask.shell.alpha]).astype(np.float32))
 
 
-def show_solid_mask(mask: SolidMask, stage: Stage, pose: Pose, *, lit: LitMask | None = None) -> Scene:
-    """Returns the scene of the wearer behind the mask; the eyes are seen in depth through its gaps.
-
-    Args:
-      mask: the mask and its wearer.
-      stage: light and room.
-      pose: place in the frame.
-      lit: what `light_mask` returned for the stage's light; made here where it is None.
-    """
-    lit = lit or light_mask(mask, stage.light)
+def show_solid_mask(mask: SolidMask, lit: LitMask, stage: Stage, pose: Pose) -> Scene:
+    """Returns the scene of the lit wearer behind the mask; the eyes are seen in depth through its gaps."""
     picture, _ = turn(mask.wearer, lit.wearer, pose.yaw, pose.pitch)
     shell, points = turn(mask.shell, lit.shell, pose.yaw, pose.pitch)
     cover = np.clip(shell[..., 3], 0, 1)
@@ -132,8 +124,7 @@ def show_solid_mask(mask: SolidMask, stage: Stage, pose: Pose, *, lit: LitMask |
     shape = stage.room.shape[:2]
     seen = cv2.warpPerspective(picture, pose.matrix, shape[::-1], borderMode=cv2.BORDER_REPLICATE)
     region = cv2.warpPerspective(attack, pose.matrix, shape[::-1])
-    radiance = over(stage.room, seen[..., :3], np.clip(seen[..., 3], 0, 1)) * np.float32(stage.light.level)
-    return Scene(np.asarray(radiance, np.float32), region, apply(pose.matrix, points + _corner(mask.area)))
+    return Scene(before_room(stage, seen), region, apply(pose.matrix, points + _corner(mask.area)))
 
 
 def _corner(area: Patch) -> np.ndarray:

@@ -13,9 +13,14 @@ from data_prep.synthetic.camera import camera
 from data_prep.synthetic.camera_quality import measured_quality
 from data_prep.synthetic.cameras import CAMERAS, JPEG, VIDEO
 from data_prep.synthetic.captures import ATTACKS, Subject, deal, deal_conditions, plan_videos, subject_records
+from data_prep.synthetic.cutouts import CUTOUTS, HELD_SHARE
+from data_prep.synthetic.faces import draw_head
+from data_prep.synthetic.lighting import draw_light
+from data_prep.synthetic.presentations import Cast, present
 from data_prep.synthetic.rooms import FURNITURE, room
 from data_prep.synthetic.scene import draw_poses
 from data_prep.synthetic.sites import DOMAINS, META, SITES, room_number, site_of
+from data_prep.synthetic.traits import draw_traits
 from flipjax.core.errors import DataError
 from flipjax.core.labels import ATTACK_INSTRUMENTS, ENVIRONMENTS, ILLUMINATIONS
 from flipjax.core.schemas import INDEX_FILE, SPLITS
@@ -84,6 +89,16 @@ def test_conditions_are_dealt_evenly_and_apart_for_both_classes():
     for bona_fide in (True, False):
         mine = [c for c, (name, _) in zip(found, videos, strict=True) if (name == "bona_fide") == bona_fide]
         assert {c.camera.quality for c in mine} == {0, 1, 2} and len({c.illumination for c in mine}) >= 3
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.0, "worn"), (1.0, "held")])
+def test_a_paper_mask_says_whether_it_is_held(monkeypatch, share, shown):
+    monkeypatch.setitem(HELD_SHARE, CUTOUTS[0], share)
+    rng = np.random.default_rng(0)
+    head = draw_head(draw_traits(rng), rng, 20.0)
+    cast = Cast(head, head, head.albedo, head.landmarks)
+    light = draw_light(rng, illumination=0, environment=0, warmth=0.0)
+    assert present(CUTOUTS[0], cast, SITES[0], light, rng).facts["shown"] == shown
 
 
 def test_a_frame_does_not_depend_on_the_number_of_frames(records):

@@ -10,7 +10,7 @@ import pytest
 from data_prep.synthetic import cutouts
 from data_prep.synthetic.age import furrows
 from data_prep.synthetic.cutouts import CUTOUTS, FACE_MASK, UPPER_BODY_MASK, make_cutout, show_cutout
-from data_prep.synthetic.faces import Head, Traits, draw_head, draw_traits
+from data_prep.synthetic.faces import Head, draw_head
 from data_prep.synthetic.geometry import similarity
 from data_prep.synthetic.hands import Grip, grip_outline, hold
 from data_prep.synthetic.lighting import Light
@@ -18,8 +18,8 @@ from data_prep.synthetic.paint import patch
 from data_prep.synthetic.printers import PRINTERS
 from data_prep.synthetic.scene import Pose, Scene, Stage, lit_head, show_head
 from data_prep.synthetic.skin import plain
-from data_prep.synthetic.solid_masks import make_solid_mask, show_solid_mask
-from data_prep.synthetic.traits import BEARDS, MELANIN_BORDERS, STYLES_LONG, STYLES_SHORT
+from data_prep.synthetic.solid_masks import SolidMask, light_mask, make_solid_mask, show_solid_mask
+from data_prep.synthetic.traits import BEARDS, MELANIN_BORDERS, STYLES_LONG, STYLES_SHORT, Traits, draw_traits
 
 EYE_PX = 48.0
 PRINTER = PRINTERS["syn_a"][0]
@@ -40,6 +40,10 @@ def head() -> Head:
 def wearer() -> Head:
     """Somebody else."""
     return draw_head(_traits(1, beard="none"), np.random.default_rng(6), EYE_PX)
+
+
+def _show(mask: SolidMask, stage: Stage, pose: Pose) -> Scene:
+    return show_solid_mask(mask, light_mask(mask, stage.light), stage, pose)
 
 
 def _stage(head: Head, azimuth_deg: float = 0.0) -> Stage:
@@ -111,7 +115,7 @@ def test_light_from_the_left_brightens_the_left_cheek(kind, head, wearer):
         if kind == "head":
             scene = show_head(head, lit_head(head, stage.light), stage, pose)
         else:
-            scene = show_solid_mask(make_solid_mask(head, wearer, np.random.default_rng(0)), stage, pose)
+            scene = _show(make_solid_mask(head, wearer, np.random.default_rng(0)), stage, pose)
         cheeks = [scene.radiance[_at(head, side, 0.5)].mean() for side in (brighter, -brighter)]
         assert cheeks[0] > 1.3 * cheeks[1]
 
@@ -132,7 +136,7 @@ def test_eye_gaps_lie_on_the_eyes_and_are_no_attack(kind, head, wearer, monkeypa
     for seed in range(3):
         rng = np.random.default_rng(seed)
         if kind == "solid":
-            scene = show_solid_mask(make_solid_mask(head, wearer, rng), stage, pose)
+            scene = _show(make_solid_mask(head, wearer, rng), stage, pose)
         else:
             mask = make_cutout(head.albedo, head.landmarks, kind, PRINTER, wearer, rng)
             scene = show_cutout(mask, lit_head(wearer, stage.light), stage, pose)
@@ -207,7 +211,7 @@ def test_points_of_a_solid_mask_lie_where_the_picture_shows_them(yaw, head, wear
     up, albedo = np.dstack([0 * ones, 0 * ones, ones]), _marks(mask.area.shape, shell.landmarks)
     shell = dataclasses.replace(shell, albedo=albedo, normals=up, gloss=0 * ones, occlusion=ones, alpha=ones)
     marked = dataclasses.replace(mask, shell=shell, material=dataclasses.replace(mask.material, glint=0.0))
-    assert _worst_offset(show_solid_mask(marked, _stage(wearer), _pose(yaw))) < 1.0
+    assert _worst_offset(_show(marked, _stage(wearer), _pose(yaw))) < 1.0
 
 
 @pytest.mark.parametrize("yaw", [-0.2, 0.25])
@@ -226,10 +230,10 @@ def test_points_of_a_cut_out_lie_where_the_picture_shows_them(kind, yaw, head, w
 def test_a_mask_stands_off_the_face_and_shades_it(wearer):
     stage = _stage(wearer)
     mask, lit = make_solid_mask(wearer, wearer, np.random.default_rng(0)), lit_head(wearer, stage.light)
-    turned = [show_solid_mask(mask, stage, _pose(0.2)), show_head(wearer, lit, stage, _pose(0.2))]
+    turned = [_show(mask, stage, _pose(0.2)), show_head(wearer, lit, stage, _pose(0.2))]
     assert (turned[0].landmarks[:, 0] > turned[1].landmarks[:, 0] + 0.8 * np.tan(0.2) * mask.gap * EYE_PX).all()
     straight = Pose(np.eye(3), 0.0, EYE_PX)
-    masked, bare = show_solid_mask(mask, stage, straight), show_head(wearer, lit, stage, straight)
+    masked, bare = _show(mask, stage, straight), show_head(wearer, lit, stage, straight)
     ring = (cv2.dilate(masked.attack, np.ones((7, 7))) > 0.5) & (masked.attack < 0.01) & (wearer.alpha > 0.99)
     assert masked.radiance[ring].mean() < 0.75 * bare.radiance[ring].mean()
     far = (cv2.dilate(masked.attack, np.ones((61, 61))) < 0.01) & (wearer.alpha > 0.99)

@@ -18,7 +18,7 @@ from data_prep.synthetic.build import Plan, build, deal, deal_splits
 from data_prep.synthetic.camera import draw_settings
 from data_prep.synthetic.captures import Subject, film_record, subject_records
 from data_prep.synthetic.cutouts import FACE_MASK, HOLES_SHARE, make_cutout, show_cutout
-from data_prep.synthetic.faces import Head, draw_head, draw_traits
+from data_prep.synthetic.faces import Head, draw_head
 from data_prep.synthetic.geometry import canvas_px, tilt, to_canvas, to_linear, to_srgb
 from data_prep.synthetic.lighting import draw_light
 from data_prep.synthetic.presentations import draw_stage
@@ -26,6 +26,7 @@ from data_prep.synthetic.prints import make_print, show_print
 from data_prep.synthetic.scene import Scene, draw_poses, lit_head, show_head
 from data_prep.synthetic.screens import make_replay, show_replay
 from data_prep.synthetic.sites import DOMAINS, SITES
+from data_prep.synthetic.traits import draw_traits
 from flipjax.core.errors import ConfigError, DataError, ImageError
 from flipjax.core.labels import ATTACK_INSTRUMENTS
 from flipjax.core.schemas import INDEX_FILE, SCALAR_FIELDS, SPLITS
