@@ -1,13 +1,12 @@
-"""What a data set module hands to the converter: one entry per picture or clip; a split rule for sets without one."""
+"""What a data set module tells the converter and the doctor: its facts, and one entry per presentation file."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from flipjax.core import labels, schemas
-from flipjax.data import media
 
 TRAIN_SHARE = 0.7
 DEV_SHARE = 0.1
@@ -17,8 +16,11 @@ DEV_SHARE = 0.1
 class Entry:
     """One presentation file and everything known about it; the names are those of `schemas.SCALAR_FIELDS`.
 
-    `load` reads the file into (frame index, RGB picture) pairs; a data set with its own file format brings its own.
-    `sample_id` is unique in the domain; a clip's records get `#<frame>` behind it.
+    Plain data, so that it can be sent to other processes and machines; how it is opened is the data set module's business.
+    `sample_id` is unique in the domain. `has_frames` says that the file is a clip, whose records get `#<frame>` behind
+    the id. `source_name` is the name in the published lists; in a clip's, `{rank}` stands for the place among the frames
+    that the published rule takes and `{number}` for the frame's number. `member` is the name inside the archive `path`.
+    `frames` are the numbers of the frames to take where a list says so; None leaves it to the frame rule.
     """
 
     path: Path
@@ -37,11 +39,70 @@ class Entry:
     session: str = ""
     population: str = ""
     source_name: str = ""
-    load: Callable[[Path], list[media.Frame]] = media.load_frames
+    member: str = ""
+    has_frames: bool = False
+    frames: tuple[int, ...] | None = None
 
     def scalars(self) -> dict[str, Any]:
         """Returns the entry's record fields, without those that belong to a crop."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name in schemas.SCALAR_FIELDS}
+
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+        return f"{self.path}/{self.member}" if self.member else str(self.path)
+
+    @property
+    def instrument(self) -> str:
+        """The key of the entry in `Facts.totals`: "bona_fide", an instrument's name, or "other"."""
+        return "bona_fide" if self.is_bona_fide else labels.instrument_name(self.attack_instrument)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One file that cannot be used, and why; the rest of the data set can."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies under a raw folder: `entries` to convert; `unused` files that are known and left out on purpose; `strays`,
+    which match no rule; `problems`, which should be entries and cannot be."""
+
+    entries: list[Entry]
+    unused: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a data set before a file is seen; counts are presentations (clips, or pictures where there are none).
+
+    domain: its code, which is the folder written to. frames: the frame rule of the papers (`FrameRule`).
+    totals: split -> instrument ("bona_fide", a name of `labels.ATTACK_INSTRUMENTS`, or "other") -> how many there are; a
+      split or data set without an entry has no known total.
+    flip, instruct_flip: what each system uses, in one sentence.
+    flip_counts, instruct_flip_counts: (train, test or shot; bona_fide or attack) -> lines of FLIP's lists; ("extracted" or
+      "evaluated"; ...) -> pictures of InstructFLIP.
+    no_face: what happens by default to a picture in which no face is found, see `crops.NO_FACE_RULES`.
+    crops: preset of `recipes` ("default", "flip", "instruct_flip") -> crop options in which this data set differs.
+    """
+
+    name: str
+    domain: str
+    licence: str
+    obtain: str
+    flip: str
+    instruct_flip: str
+    frames: str = "pair"
+    no_face: str = "drop"
+    totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    flip_counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    instruct_flip_counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    crops: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def split_of(subject_id: str) -> str:

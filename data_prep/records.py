@@ -32,7 +32,9 @@ _NUMPY_TYPES = {bool: np.bool_, int: np.int32, float: np.float32}
 _ARROW_TYPES = {bool: pa.bool_(), int: pa.int32(), float: pa.float32(), str: pa.string()}
 
 
-def write_domain(root: Path, domain: str, splits: Mapping[str, Iterable[Mapping[str, Any]]]) -> Path:
+def write_domain(
+    root: Path, domain: str, splits: Mapping[str, Iterable[Mapping[str, Any]]], *, encoding: str = "png"
+) -> Path:
     """Writes the records of one domain and returns `root/domain`.
 
     Everything is built in a sibling folder that takes the final name at the end; a data set that already has that
@@ -41,21 +43,22 @@ def write_domain(root: Path, domain: str, splits: Mapping[str, Iterable[Mapping[
     Args:
       root: the `data.dir`; made if missing.
       domain: folder name and value of the field `domain`.
-      splits: records by split name (train, dev, test), each a mapping with `image` (bytes of an 8-bit RGB PNG), `box`
+      splits: records by split name (train, dev, test), each a mapping with `image` (bytes of an 8-bit RGB picture file), `box`
         (x0 y0 x1 y1) and `landmarks` (five x, y), pixels of the original image; `is_bona_fide`, `sample_id` (unique in
         the domain), `subject_id`, `video_id`; optionally `attack_mask` (PNG bytes) and any other scalar field.
         Missing fields become unknown ("", -1, 0.0); `attack_instrument` of a bona fide record becomes 0. The
         iterables are consumed once, one record at a time; an empty split is left out.
+      encoding: format of all images, "png" or "jpeg".
 
     Raises:
       DataError: a bad domain or split name, a folder in the way that is no data set, no record at all, or a record
         with an unknown or missing field, a wrong type or option, a repeated `sample_id` or an image that is not a
-        readable RGB PNG; the sample is named.
+        readable RGB picture in that format; the sample is named.
     """
     _check_names(domain, splits)
     work = _fresh_work_folder(root, domain)
     try:
-        built = _build(work, domain, splits)
+        built = _build(work, domain, splits, encoding)
         _write_index(built)
         _put_in_place(built, root / domain)
     finally:
@@ -63,7 +66,7 @@ def write_domain(root: Path, domain: str, splits: Mapping[str, Iterable[Mapping[
     return root / domain
 
 
-def complete_record(record: Mapping[str, Any], domain: str) -> dict[str, Any]:
+def complete_record(record: Mapping[str, Any], domain: str, encoding: str = "png") -> dict[str, Any]:
     """Returns the record with every field present and typed; absent fields become unknown.
 
     Raises:
@@ -84,9 +87,9 @@ def complete_record(record: Mapping[str, Any], domain: str) -> dict[str, Any]:
     full = {key: _scalar(given.get(key), key, kind, name) for key, kind in schemas.SCALAR_FIELDS.items()}
     full["attack_instrument"] = _instrument(full["is_bona_fide"], full["attack_instrument"], name)
     full |= {key: _vector(record[key], key, size, name) for key, size in schemas.VECTOR_FIELDS.items()}
-    full["image"] = _checked_png(record["image"], "image", ("RGB",), name)
+    full["image"] = _checked_picture(record["image"], encoding, "image", ("RGB",), name)
     mask = record.get("attack_mask") or b""
-    full["attack_mask"] = _checked_png(mask, "attack_mask", ("1", "L", "RGB"), name) if mask else b""
+    full["attack_mask"] = _checked_picture(mask, "png", "attack_mask", ("1", "L", "RGB"), name) if mask else b""
     return full
 
 
@@ -155,22 +158,23 @@ def _vector(value: Any, key: str, size: int, name: str) -> np.ndarray:
     return array
 
 
-def _checked_png(data: Any, key: str, modes: tuple[str, ...], name: str) -> bytes:
+def _checked_picture(data: Any, encoding: str, key: str, modes: tuple[str, ...], name: str) -> bytes:
+    form = encoding.upper()
     if not isinstance(data, bytes):
-        raise DataError(f"sample '{name}': {key} is {type(data).__name__}, expected PNG bytes")
+        raise DataError(f"sample '{name}': {key} is {type(data).__name__}, expected {form} bytes")
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        with Image.open(io.BytesIO(data), formats=(form,)) as image:
             mode = image.mode
             image.load()
     except Exception as error:  # damaged files make Pillow's decoders raise nearly every built-in type
-        raise DataError(f"sample '{name}': {key} is not a readable PNG ({error}); encode it again") from error
+        raise DataError(f"sample '{name}': {key} is not a readable {form} ({error}); encode it again") from error
     if mode not in modes:
-        raise DataError(f"sample '{name}': {key} is a PNG of mode {mode}, expected {' or '.join(modes)}")
+        raise DataError(f"sample '{name}': {key} is a {form} of mode {mode}, expected {' or '.join(modes)}")
     return data
 
 
-def _features() -> tfds.features.FeaturesDict:
-    features: dict[str, Any] = {"image": tfds.features.Image(shape=(None, None, 3), encoding_format="png")}
+def _features(encoding: str) -> tfds.features.FeaturesDict:
+    features: dict[str, Any] = {"image": tfds.features.Image(shape=(None, None, 3), encoding_format=encoding)}
     # Image features cannot be optional: the mask is its PNG bytes, empty where there is none.
     features["attack_mask"] = tfds.features.Scalar(dtype=np.object_)
     for key, size in schemas.VECTOR_FIELDS.items():
@@ -194,16 +198,17 @@ class _FaceRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
 
     def __init__(
-        self, domain: str, records: Mapping[str, Iterable[Mapping[str, Any]]], **builder_arguments: Any
+        self, domain: str, records: Mapping[str, Iterable[Mapping[str, Any]]], encoding: str, **builder_arguments: Any
     ) -> None:
         self._domain = domain
+        self._encoding = encoding
         self._records = records
         self._seen: set[str] = set()
         self.failure: DataError | None = None
         super().__init__(**builder_arguments)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return _LocalInfo(builder=self, description=f"Face crops, {self._domain}.", features=_features())
+        return _LocalInfo(builder=self, description=f"Face crops, {self._domain}.", features=_features(self._encoding))
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         del dl_manager
@@ -212,7 +217,7 @@ class _FaceRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
         for record in records:
             try:
-                example = complete_record(record, self._domain)
+                example = complete_record(record, self._domain, self._encoding)
                 if example["sample_id"] in self._seen:
                     raise DataError(f"sample_id '{example['sample_id']}' occurs twice in domain '{self._domain}'")
             except DataError as error:
@@ -228,7 +233,7 @@ class _FaceRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Keeps the standard output for results; TFDS prints here."""
 
 
-def _build(work: Path, domain: str, splits: Mapping[str, Iterable[Mapping[str, Any]]]) -> Path:
+def _build(work: Path, domain: str, splits: Mapping[str, Iterable[Mapping[str, Any]]], encoding: str) -> Path:
     present = {}
     for split in schemas.SPLITS:
         records = iter(splits.get(split, ()))
@@ -238,7 +243,7 @@ def _build(work: Path, domain: str, splits: Mapping[str, Iterable[Mapping[str, A
     if not present:
         raise DataError(f"domain '{domain}' has no records; nothing was written")
     tfds.disable_progress_bar()
-    builder = _FaceRecords(domain, present, data_dir=str(work), file_format="array_record")
+    builder = _FaceRecords(domain, present, encoding, data_dir=str(work), file_format="array_record")
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         builder.download_and_prepare(download_dir=str(work / "downloads"), download_config=config)

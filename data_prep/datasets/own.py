@@ -27,7 +27,7 @@ import csv
 import re
 from pathlib import Path
 
-from data_prep.entries import Entry, split_of
+from data_prep.entries import Entry, Facts, Listing, split_of
 from data_prep.records import check_domain_name
 from flipjax.core import labels
 from flipjax.core.errors import DataError, FlipjaxError, suggest
@@ -35,10 +35,19 @@ from flipjax.core.schemas import LABEL_COLUMNS
 from flipjax.data import media
 
 DEFAULT_DOMAIN = "own"
+FACTS = Facts(
+    name="own recordings",
+    domain=DEFAULT_DOMAIN,
+    licence="yours: ask the people shown before you share pictures or models",
+    obtain="write a CSV file with one row per picture or clip",
+    flip="not used",
+    instruct_flip="not used",
+    no_face="error",
+)
 
 
-def read(raw: Path) -> list[Entry]:
-    """Returns one entry per row; every row and file name is checked before the first picture is decoded.
+def read(raw: Path) -> Listing:
+    """Returns one entry per row of the CSV; every row and file name is checked before the first picture is decoded.
 
     Raises:
       DataError: what is wrong with the CSV, its header or a row, with the line number.
@@ -57,7 +66,7 @@ def read(raw: Path) -> list[Entry]:
         entries.append(entry)
     if not entries:
         raise DataError(f"{raw}: no row below the header; add one row per picture or clip")
-    return entries
+    return Listing(entries)
 
 
 def _rows(raw: Path) -> list[tuple[int, dict[str, str]]]:
@@ -121,6 +130,7 @@ def _entry(row: dict[str, str], folder: Path) -> Entry:
         illumination=options["illumination"],
         environment=options["environment"],
         camera_quality=options["camera_quality"],
+        has_frames=media.is_video(folder / name),
     )
 
 

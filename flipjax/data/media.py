@@ -1,9 +1,11 @@
 """Reads pictures and video frames from files as upright RGB; whatever fails is one ImageError naming the file."""
 
 import contextlib
+import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,17 +18,30 @@ from flipjax.core.errors import ImageError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov")
 MAX_PIXELS = 100_000_000
+_FRAMES_LOST_AT_END = 5
 Frame = tuple[int, UInt8[np.ndarray, "h w 3"]]
-FIRST_FRAME = 6  # FLIP's data page: frames 6 and 6 + floor(n / 2) of every clip
 
 
-def load_frames(path: Path) -> list[Frame]:
-    """Returns the frames of a clip (see `load_video_frames`), or a picture as the one frame 0.
+@dataclass(frozen=True)
+class Clip:
+    """The frames of one presentation: their ascending numbers, and how to decode those asked for, in order."""
+
+    numbers: Sequence[int]
+    read: Callable[[Sequence[int]], Iterator[Frame]]
+
+
+def open_clip(path: Path) -> Clip:
+    """Returns a video as the clip of its frames, numbered from 0, or a picture as a clip of the one frame 0.
+
+    The frames are those that decode, whatever a header claims. Rotation stored in a file is applied.
 
     Raises:
-      ImageError: what the two readers raise.
+      ImageError: missing, empty, or no frame decodes; `read` raises it for a damaged picture.
     """
-    return load_video_frames(path) if is_video(path) else [(0, load_image(path))]
+    if not is_video(path):
+        check_readable(path)
+        return Clip((0,), lambda wanted: ((number, load_image(path)) for number in wanted))
+    return Clip(frame_numbers(path), lambda wanted: _read_video(path, wanted))
 
 
 def load_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -38,8 +53,23 @@ def load_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
       ImageError: missing, empty, damaged, not a picture, or above 100 million pixels.
     """
     check_readable(path)
+    return _decoded(path, str(path))
+
+
+def decode_image(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Returns the picture in `data` as `load_image` does; errors call it `name`.
+
+    Raises:
+      ImageError: empty, damaged, not a picture, or above 100 million pixels.
+    """
+    if not data:
+        raise ImageError(f"{name}: the file is empty; copy it again")
+    return _decoded(io.BytesIO(data), name)
+
+
+def _decoded(file: Path | io.BytesIO, path: str) -> np.ndarray:
     try:
-        with _opened_picture(path) as picture:
+        with _opened_picture(file) as picture:
             width, height = picture.size
             if width * height <= MAX_PIXELS:
                 return np.array(_to_rgb(ImageOps.exif_transpose(picture)))
@@ -53,38 +83,20 @@ def load_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     raise ImageError(f"{path}: picture of {width}x{height} has more than {MAX_PIXELS} pixels; shrink it first")
 
 
-def load_video_frames(path: Path) -> list[Frame]:
-    """Returns frames 6 and 6 + floor(n / 2) of a clip of n frames as (index, upright RGB), clamped to the clip.
+def frame_numbers(path: Path) -> list[int]:
+    """Returns the numbers of the frames of a video that decode.
 
-    n counts the frames that decode, whatever the header claims. A clip so short that both indices meet gives one frame.
-    Rotation stored in the file is applied.
+    A few damaged frames in the middle are passed over, as in a clip or two of MSU-MFSD; five in a row are its end.
 
     Raises:
       ImageError: missing, empty, or no frame decodes.
-
-    Source: FLIP's data page (frames 6 and 6 + floor(N/2) per video); the clamp is ours, the page is silent on short
-    clips.
     """
     check_readable(path)
     with _opened(path) as clip:
-        count = 0
-        while clip.grab():
-            count += 1
-    if count == 0:
+        numbers = list(_grabbed(clip))
+    if not numbers:
         raise ImageError(f"{path}: no frame of this video can be decoded; convert it to H.264 mp4 and try again")
-    with _opened(path) as clip:
-        return list(_frames(clip, frame_indices(count)))
-
-
-def frame_indices(count: int) -> tuple[int, ...]:
-    """Returns the frames to take from a clip of `count` frames, ascending and without repeats.
-
-    Example:
-      >>> frame_indices(100), frame_indices(8), frame_indices(3)
-      ((6, 56), (6, 7), (2,))
-    """
-    last = count - 1
-    return tuple(sorted({min(FIRST_FRAME, last), min(FIRST_FRAME + count // 2, last)}))
+    return numbers
 
 
 def is_video(path: Path) -> bool:
@@ -107,10 +119,10 @@ def check_readable(path: Path) -> None:
         raise ImageError(f"{path}: the file is empty; copy it again")
 
 
-def _opened_picture(path: Path) -> Image.Image:
+def _opened_picture(file: Path | io.BytesIO) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we refuse such pictures ourselves
-        return Image.open(path)
+        return Image.open(file)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -132,11 +144,25 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
         clip.release()
 
 
-def _frames(clip: cv2.VideoCapture, wanted: tuple[int, ...]) -> Iterator[Frame]:
-    for index in range(wanted[-1] + 1):
-        if not clip.grab():
-            return
-        if index in wanted:
-            ok, frame = clip.retrieve()
-            if ok:
-                yield index, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+def _grabbed(clip: cv2.VideoCapture) -> Iterator[int]:
+    """Yields the number of every frame that can be grabbed, right after it was."""
+    number, failed = 0, 0
+    while failed < _FRAMES_LOST_AT_END:
+        is_there = clip.grab()
+        failed = 0 if is_there else failed + 1
+        if is_there:
+            yield number
+        number += 1
+
+
+def _read_video(path: Path, wanted: Sequence[int]) -> Iterator[Frame]:
+    left = set(wanted)
+    with _opened(path) as clip:
+        for number in _grabbed(clip):
+            if number in left:
+                ok, frame = clip.retrieve()
+                if ok:
+                    yield number, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+                left.remove(number)
+            if not left:
+                return

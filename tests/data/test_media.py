@@ -10,6 +10,12 @@ from PIL import Image
 
 from flipjax.core.errors import ImageError
 from flipjax.data import media
+from flipjax.data.frames import FrameRule
+
+
+def load_frames(path: Path) -> list[media.Frame]:
+    clip = media.open_clip(path)
+    return list(clip.read(FrameRule("pair").choose(clip.numbers)))
 
 
 def write_clip(path: Path, frames: int) -> Path:
@@ -90,17 +96,30 @@ def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("frames", "expected"), [(20, [6, 16]), (9, [6, 8]), (3, [2]), (1, [0])])
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.avi", "clip.mov"])
 def test_clip_gives_the_published_frames(tmp_path: Path, name: str, frames: int, expected: list[int]) -> None:
-    found = media.load_frames(write_clip(tmp_path / name, frames))
+    found = load_frames(write_clip(tmp_path / name, frames))
     assert [index for index, _ in found] == expected
     for index, frame in found:
         assert frame.shape == (48, 64, 3)
         assert abs(float(frame[:, 48:].mean()) - 8 * index) < 4
 
 
+def test_a_damaged_frame_in_the_middle_is_passed_over(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.avi", 20)
+    data = bytearray(path.read_bytes())
+    starts = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xd8"]
+    assert len(starts) == 20
+    data[starts[8] : starts[8] + 200] = bytes(200)
+    path.write_bytes(data)
+    clip = media.open_clip(path)
+    assert list(clip.numbers) == [number for number in range(20) if number != 8]
+    (last,) = (frame for number, frame in clip.read([7, 8, 15]) if number == 15)
+    assert abs(float(last[:, 48:].mean()) - 8 * 15) < 4
+
+
 def test_rotation_stored_in_the_clip_is_applied(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", 20)
     rotate_header(path)
-    _, frame = media.load_video_frames(path)[-1]
+    _, frame = load_frames(path)[-1]
     assert frame.shape == (64, 48, 3)
     assert frame[:24].mean() < 10 < 100 < frame[40:].mean()
 
@@ -112,5 +131,5 @@ def test_broken_clip_names_the_file(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ImageError, match=name):
-        media.load_frames(tmp_path / name)
+        load_frames(tmp_path / name)
     assert "WARN" not in capfd.readouterr().err

@@ -24,7 +24,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_only_path_and_label_are_needed(folder: Path) -> None:
-    (entry,) = own.read(write(folder, "path,label\na.jpg,bona_fide\n"))
+    (entry,) = own.read(write(folder, "path,label\na.jpg,bona_fide\n")).entries
     assert (entry.path, entry.is_bona_fide, entry.attack_instrument) == (folder / "a.jpg", True, 0)
     assert (entry.sample_id, entry.video_id, entry.subject_id, entry.domain) == ("a.jpg", "a.jpg", "a.jpg", "own")
     assert (entry.illumination, entry.environment, entry.camera_quality) == (-1, -1, -1)
@@ -32,26 +32,26 @@ def test_only_path_and_label_are_needed(folder: Path) -> None:
 
 def test_names_become_option_indices(folder: Path) -> None:
     header = "label,path,subject_id,video_id,attack_instrument,domain,illumination,environment,camera_quality"
-    (entry,) = own.read(write(folder, f"{header}\nattack,b.png,s,v,pc_screen,office,back,outdoor,high\n"))
+    (entry,) = own.read(write(folder, f"{header}\nattack,b.png,s,v,pc_screen,office,back,outdoor,high\n")).entries
     assert (entry.is_bona_fide, entry.attack_instrument) == (False, 7)
     assert (entry.illumination, entry.environment, entry.camera_quality) == (2, 1, 2)
     assert (entry.subject_id, entry.video_id, entry.domain, entry.split) == ("s", "v", "office", split_of("s"))
 
 
 def test_video_id_stands_in_for_a_missing_subject(folder: Path) -> None:
-    first, second = own.read(write(folder, "path,label,video_id\na.jpg,attack,v\nb.png,attack,v\n"))
+    first, second = own.read(write(folder, "path,label,video_id\na.jpg,attack,v\nb.png,attack,v\n")).entries
     assert (first.subject_id, second.subject_id) == ("v", "v")
     assert first.split == second.split
 
 
 def test_spreadsheet_habits_are_accepted(folder: Path) -> None:
     text = "\ufeffpath, label ,subject_id\r\n\r\n a.jpg ,bona_fide,\r\n,,\r\n"
-    (entry,) = own.read(write(folder, text))
+    (entry,) = own.read(write(folder, text)).entries
     assert entry.path == folder / "a.jpg"
 
 
 def test_other_instrument_is_known_to_be_outside_the_named_ones(folder: Path) -> None:
-    (entry,) = own.read(write(folder, "path,label,attack_instrument\na.jpg,attack,other\n"))
+    (entry,) = own.read(write(folder, "path,label,attack_instrument\na.jpg,attack,other\n")).entries
     assert entry.attack_instrument == -1
 
 
