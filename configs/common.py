@@ -52,7 +52,13 @@ def base() -> Config:
     config.data = ConfigDict(
         {
             "dir": "data",
-            "lists": "native",  # the authors' own lists come with their data sets
+            # Rows by splits and subjects of the records, or by the authors' lists: "flip_lists", "instructflip_lists".
+            "lists": "native",
+            "lists_dir": "",  # folder of your own copy of the authors' list files
+            "lists_check": True,  # refuse list files that are not the published ones; False for lists of your own
+            "lists_missing": 0.05,  # share of the listed pictures that may have no record (no face found)
+            "grouping": "video",  # what scores are averaged over; with lists "released": as the authors' code does
+            "shot_rule": "leak_free",  # with lists "released": other frames of shot videos stay in the target
             "with_ca": True,  # CelebA-Spoof is one more source in the papers' protocols
             "shots": 0,
             "normalization": "imagenet",  # as the FLIP code; "clip" has CLIP's own constants
@@ -134,7 +140,7 @@ def finish(
 
     Args:
       tiny: dotted key -> value of the small version.
-      profiles: profile -> dotted key -> value; "default" is what the config holds already.
+      profiles: profile -> dotted key -> value, on top of `DATA_PROFILES`; "default" is what the config holds already.
 
     Raises:
       ValueError: an argument that is none of the known forms.
@@ -146,7 +152,7 @@ def finish(
         name, _, value = word.partition("=")
         if name == "profile" and value in PROFILES:
             config.profile = value
-            _set_all(config, profiles.get(value, {}))
+            _set_all(config, {**DATA_PROFILES.get(value, {}), **profiles.get(value, {})})
         elif name == "shots" and value.isdigit():
             config.data.shots = int(value)
         elif "_to_" in word and not value:
@@ -178,7 +184,9 @@ FLIP_TINY: dict[str, Any] = {
     "train.log_every": 20,
     "eval.every": 40,
 }
-# Rows of PARITY.md: profile -> switch -> value.
+# Rows of PARITY.md: profile -> switch -> value; those of all configs, then FLIP's.
+_PUBLISHED_DATA = {"data.grouping": "released", "data.shot_rule": "released"}
+DATA_PROFILES: dict[str, dict[str, Any]] = {"released": _PUBLISHED_DATA, "paper": _PUBLISHED_DATA}
 FLIP_PROFILES: dict[str, dict[str, Any]] = {
     "released": {"data.overflow": "wrap", "data.sampling": "drop_last", "eval.selection": "target"},
     "paper": {"data.overflow": "wrap", "data.sampling": "drop_last", "eval.selection": "target"},

@@ -22,7 +22,8 @@ from tqdm import tqdm
 from data_prep.cache import CropCache
 from data_prep.entries import Entry, Problem
 from data_prep.recipes import CropOptions
-from data_prep.stage import Failures, Result, crop_one, single_threaded
+from data_prep.stage import Failures, Result, crop_one
+from data_prep.workers import single_threaded
 from flipjax.core.errors import ConfigError
 from flipjax.data.detection import Search
 

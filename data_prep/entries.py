@@ -8,6 +8,7 @@ from typing import Any
 
 from flipjax.core import labels, schemas
 
+ANY_SPLIT, ANY_ATTACK = "all", "attack"  # keys of `Facts.totals` for sums
 TRAIN_SHARE = 0.7
 DEV_SHARE = 0.1
 
@@ -82,8 +83,9 @@ class Facts:
     """What is known of a data set before a file is seen; counts are presentations (clips, or pictures where there are none).
 
     domain: its code, which is the folder written to. frames: the frame rule of the papers (`FrameRule`).
-    totals: split -> instrument ("bona_fide", a name of `labels.ATTACK_INSTRUMENTS`, or "other") -> how many there are; a
-      split or data set without an entry has no known total.
+    totals: split -> instrument ("bona_fide", a name of `labels.ATTACK_INSTRUMENTS`, or "other") -> how many there are;
+      ANY_SPLIT and ANY_ATTACK are sums over them. What has no entry is not known.
+    shared_subjects: people who are known to be in several splits.
     flip, instruct_flip: what each system uses, in one sentence.
     flip_counts, instruct_flip_counts: (train, test or shot; bona_fide or attack) -> lines of FLIP's lists; ("extracted" or
       "evaluated"; ...) -> pictures of InstructFLIP.
@@ -103,6 +105,7 @@ class Facts:
     flip_counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     instruct_flip_counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     crops: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    shared_subjects: tuple[str, ...] = ()
 
 
 def split_of(subject_id: str) -> str:

@@ -114,8 +114,8 @@ def trim_border(image: UInt8[np.ndarray, "h w 3"], *, keep_last: bool = True) ->
     An all-black picture, or one with nothing left, comes back whole. FLIP's recipe for W, Ce and S loses the last row and
     column as well, because the end of its box is exclusive: `keep_last=False`.
     """
-    bright = image.any(axis=2)
-    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    bright = image.max(axis=2)
+    rows, columns = np.flatnonzero(bright.max(axis=1)), np.flatnonzero(bright.max(axis=0))
     if not len(rows):
         return image
     end = 1 if keep_last else 0

@@ -1,29 +1,26 @@
 """Protocols: which domains train, which are tested, and the split of their rows into training, validation and targets.
 
 The names are those of FLIP (leave-one-out over MCIO and W/Ce/S, one-to-one) and InstructFLIP (CelebA-Spoof to all).
-Difference from FLIP: no list of rows is baked in; the splits and subjects of the records decide, and shot subjects
-leave the evaluation of their target altogether (the published W/Ce/S lists keep other frames of the shot videos).
+Which rows a domain gives is decided in `division`: by the splits and subjects of the records, or by the authors' lists.
 """
 
 import difflib
-import hashlib
 import itertools
-import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from absl import logging
 
-from flipjax.core.errors import ConfigError, DataError, suggest
+from flipjax.core.errors import ConfigError, DataError, check_choice, suggest
 from flipjax.core.labels import ATTACK_INSTRUMENTS, CLASS_NAMES
+from flipjax.data.division import NATIVE, PROFILES, Rules, Side, divide_source, divide_target
 from flipjax.data.source import Index, concatenate, domains_in, read_index
 
 REAL_DOMAINS = ("M", "C", "I", "O", "W", "Ce", "S")
 META_DOMAIN = "CA"
-PROFILES = ("default", "paper", "released")
-HELD_OUT_SHARE = 0.1
 
 _LEAVE_ONE_OUT = {
     "oci_to_m": (("O", "C", "I"), ("M",)),
@@ -35,7 +32,10 @@ _LEAVE_ONE_OUT = {
     "cew_to_s": (("Ce", "W"), ("S",)),
 }
 _ONE_TO_ONE = {f"{x}_to_{y}".lower(): ((x,), (y,)) for x, y in itertools.permutations("CIMO", 2)}
-_META = {"ca_to_all": ((META_DOMAIN,), REAL_DOMAINS), "ca_to_mcio": ((META_DOMAIN,), ("M", "C", "I", "O"))}
+_META = {
+    "ca_to_all": ((META_DOMAIN,), (*REAL_DOMAINS, META_DOMAIN)),
+    "ca_to_mcio": ((META_DOMAIN,), ("M", "C", "I", "O")),
+}
 _SYN_META = {"syn_meta_to_all": (("syn_meta",), tuple(f"syn_{x}" for x in "abcdef"))}
 _NAMED = {**_LEAVE_ONE_OUT, **_ONE_TO_ONE, **_META, **_SYN_META}
 _SYN_ROTATIONS = tuple(f"syn_{'abcd'.replace(x, '')}_to_{x}" for x in "abcd")
@@ -97,46 +97,67 @@ def get_protocol(name: str, *, with_ca: bool, shots: int) -> Protocol:
     return Protocol(name, sources, targets, shots)
 
 
-def select(protocol: Protocol, data_dir: Path, *, profile: str) -> Selection:
+def select(protocol: Protocol, data_dir: Path, *, profile: str, rules: Rules = NATIVE) -> Selection:
     """Returns the rows of `protocol` from the data sets in `data_dir`; the choice depends on no seed.
 
-    Sources train on every split but `dev`, targets are tested on every split but `dev`; a domain on both sides trains
-    on its `train` split and is tested on its `test` split. Source validation is the `dev` split of a source, or, where
-    it has none, a tenth of its subjects (the first by SHA-256 of `subject_id`), which do not train except under
+    Without lists, sources train on every split but `dev`, targets are tested on every split but `dev`; a domain on both
+    sides trains on its `train` split and is tested on its `test` split. Source validation is the `dev` split of a source,
+    or, where it has none, a tenth of its subjects (the first by SHA-256 of `subject_id`), which do not train except under
     profile 'released'. The first `shots` videos per class of a target (by SHA-256 of `video_id`) train as the domain
-    `<target>_shots`; every other video of their subjects leaves the target. `syn_meta_to_all` is tested on those of its
-    targets that `data_dir` holds.
+    `<target>_shots`; every other video of their subjects leaves the target.
+
+    With the authors' lists these say which rows train and which are tested, see `matching.Lists`; a `dev` split of which
+    they train on some validates no more. Shots are the first lines of the shot lists.
+
+    `syn_meta_to_all` is tested on those of its targets that `data_dir` holds, `ca_to_all` on CelebA-Spoof only where that
+    has a `test` split.
 
     Raises:
-      ConfigError: an unknown profile.
-      DataError: a domain is missing, or a part of it ends up without one of the two classes.
+      ConfigError: an unknown profile, or lists that do not fit the protocol.
+      DataError: a domain is missing, a part of it ends up without one of the two classes, or lists name what is not there.
     """
-    if profile not in PROFILES:
-        raise ConfigError(
-            f"profile '{profile}' unknown; expected one of {', '.join(PROFILES)}{suggest(profile, PROFILES)}"
-        )
+    check_choice("profile", profile, PROFILES)
     protocol = _on_disk(protocol, data_dir)
-    domains = dict.fromkeys((*protocol.sources, *protocol.targets))
-    indexes = {domain: _read(protocol, data_dir, domain) for domain in domains}
+    indexes = {name: _read(protocol, data_dir, name) for name in dict.fromkeys((*protocol.sources, *protocol.targets))}
+    protocol = _with_testable_meta(protocol, indexes)
+    is_limited = {name: name in protocol.sources and name in protocol.targets for name in indexes}
+    sides = {name: Side(protocol.name, name, is_limited[name]) for name in indexes}
     divided = {
-        domain: _divide_source(indexes[domain], _training_rows(protocol, domain, indexes[domain]), profile)
-        for domain in protocol.sources
+        name: divide_source(indexes[name], sides[name], profile=profile, rules=rules) for name in protocol.sources
     }
-    shots = {domain: _divide_target(protocol, domain, indexes[domain]) for domain in protocol.targets}
+    seen = seen_targets(protocol.sources, protocol.targets)
+    tested = {
+        name: divide_target(indexes[name], sides[name], shots=0 if name in seen else protocol.shots, rules=rules)
+        for name in protocol.targets
+    }
     parts = {
-        **{f"source '{domain}'": rows for domain, (rows, _, _) in divided.items()},
-        **{f"target '{domain}'": rows for domain, (_, rows) in shots.items()},
+        **{f"source '{name}'": rows for name, (rows, _, _) in divided.items()},
+        **{f"target '{name}'": rows for name, (_, rows) in tested.items()},
         "validation on the sources": concatenate([held for _, held, _ in divided.values()]),
     }
     for part, rows in parts.items():
         _need_both_classes(protocol, part, rows)
-    train = [rows for rows, _, _ in divided.values()] + [taken for taken, _ in shots.values() if len(taken)]
+    train = [rows for rows, _, _ in divided.values()] + [taken for taken, _ in tested.values() if len(taken)]
     return Selection(
         train=concatenate(train),
         source_val=parts["validation on the sources"],
-        targets={domain: rows for domain, (_, rows) in shots.items()},
+        targets={name: rows for name, (_, rows) in tested.items()},
         source_val_seen=any(seen for _, _, seen in divided.values()),
     )
+
+
+def seen_targets(sources: Iterable[str], targets: Iterable[str]) -> tuple[str, ...]:
+    """Returns the targets that are sources as well, unless all are: they give no shots and means leave them out.
+
+    Example:
+      >>> seen_targets(("CA",), ("M", "C", "CA"))
+      ('CA',)
+      >>> seen_targets(("own",), ("own",))
+      ()
+    """
+    trained, tested = set(sources), tuple(targets)
+    seen = tuple(name for name in tested if name in trained)
+    return seen if len(seen) < len(tested) else ()
 
 
 def keep_instruments(selection: Selection, instruments: tuple[int, ...]) -> Selection:
@@ -185,6 +206,16 @@ def _on_disk(protocol: Protocol, data_dir: Path) -> Protocol:
     return replace(protocol, targets=present) if protocol.name in _SYN_META and present else protocol
 
 
+def _with_testable_meta(protocol: Protocol, indexes: dict[str, Index]) -> Protocol:
+    """Drops CelebA-Spoof from the targets of `ca_to_all` where it has no `test` split."""
+    if protocol.name not in _META or META_DOMAIN not in protocol.targets:
+        return protocol
+    if (indexes[META_DOMAIN]["split"] == "test").any():
+        return protocol
+    logging.info("domain '%s' has no test split here; %s leaves it out of its targets", META_DOMAIN, protocol.name)
+    return replace(protocol, targets=tuple(name for name in protocol.targets if name != META_DOMAIN))
+
+
 def _read(protocol: Protocol, data_dir: Path, domain: str) -> Index:
     try:
         return read_index(data_dir, domain)
@@ -193,66 +224,6 @@ def _read(protocol: Protocol, data_dir: Path, domain: str) -> Index:
         hint = "; or train without it (--config.data.with_ca=False)" if optional else ""
         near = suggest(protocol.name.lower(), protocol_names()) if protocol.name not in protocol_names() else ""
         raise DataError(f"protocol '{protocol.name}' needs domain '{domain}': {error}{hint}{near}") from error
-
-
-def _is_on_both_sides(protocol: Protocol, domain: str) -> bool:
-    return domain in protocol.sources and domain in protocol.targets
-
-
-def _training_rows(protocol: Protocol, domain: str, index: Index) -> Index:
-    is_limited = _is_on_both_sides(protocol, domain)
-    return index.where(index["split"] == "train" if is_limited else index["split"] != "dev")
-
-
-def _divide_source(index: Index, rows: Index, profile: str) -> tuple[Index, Index, bool]:
-    """Returns the rows to train on, the rows to validate on, and whether training sees the latter."""
-    dev = index.where(index["split"] == "dev")
-    if len(dev):
-        return rows, dev, False
-    held = _held_out(rows)
-    if profile == "released":
-        return rows, rows.where(held), bool(held.any())
-    return rows.where(~held), rows.where(held), False
-
-
-def _held_out(rows: Index) -> Bool[np.ndarray, "rows"]:
-    """Marks a tenth of the subjects in hash order, then more until both classes occur; no class leaves training."""
-    names, subject_of_row = np.unique(rows["subject_id"], return_inverse=True)
-    per_class = [np.bincount(subject_of_row[rows["is_bona_fide"] == c], minlength=len(names)) for c in (False, True)]
-    shows = np.stack(per_class, axis=1) > 0
-    rank = {name: i for i, name in enumerate(_in_hash_order(names))}
-    wanted = math.ceil(HELD_OUT_SHARE * len(names))
-    held = np.zeros(len(names), bool)
-    covered, left = np.zeros(2, bool), shows.sum(axis=0)
-    for subject in sorted(range(len(names)), key=lambda i: rank[names[i]]):
-        adds_class = (shows[subject] & ~covered).any()
-        if (held.sum() < wanted or adds_class) and (left > 1)[shows[subject]].all():
-            held[subject] = True
-            covered |= shows[subject]
-            left -= shows[subject]
-    return held[subject_of_row]
-
-
-def _divide_target(protocol: Protocol, domain: str, index: Index) -> tuple[Index, Index]:
-    """Returns the shots, renamed to a domain of their own, and the rows to test on."""
-    is_limited = _is_on_both_sides(protocol, domain)
-    rows = index.where(index["split"] == "test" if is_limited else index["split"] != "dev")
-    taken = np.zeros(len(rows), bool)
-    for is_bona_fide in (False, True) if protocol.shots else ():
-        of_class = rows["is_bona_fide"] == is_bona_fide
-        videos = _in_hash_order(rows["video_id"][of_class])
-        if len(videos) < protocol.shots:
-            raise DataError(
-                f"protocol '{protocol.name}': target '{domain}' has {len(videos)} {CLASS_NAMES[int(is_bona_fide)]} "
-                f"videos, expected at least shots={protocol.shots}; use fewer shots"
-            )
-        taken |= of_class & np.isin(rows["video_id"], videos[: protocol.shots])
-    has_shot_subject = np.isin(rows["subject_id"], rows["subject_id"][taken])
-    return rows.where(taken).renamed(f"{domain}_shots"), rows.where(~has_shot_subject)
-
-
-def _in_hash_order(names: np.ndarray) -> list[str]:
-    return sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
 
 
 def _need_both_classes(protocol: Protocol, part: str, rows: Index) -> None:

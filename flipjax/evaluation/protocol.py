@@ -8,7 +8,7 @@ questions, where a method gives any, add their accuracies.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from flipjax.metrics.thresholds import ThresholdRule, eer_exact, eer_grid
 
 TEST_EER = "test_eer"
 SOURCE_VAL = "source_val"
+LEFT_OUT = "left_out_of_mean"
 RATE_KEYS = ("hter", "apcer_max", "apcer_pooled", "bpcer", "acer", "accuracy")
 FALLBACK_THRESHOLD = 0.5
 
@@ -48,6 +49,7 @@ def evaluate(
     seed: int = 0,
     resamples: int = 1000,
     answers: Mapping[str, AnswerTable] | None = None,
+    left_out: Collection[str] = (),
 ) -> Metrics:
     """Returns the content of metrics.json: per target the counts, flat keys of test_eer, `rules`, `ci95`; and the mean.
 
@@ -59,6 +61,7 @@ def evaluate(
       seed: of the bootstrap.
       resamples: bootstrap draws; 0 leaves `ci95` empty.
       answers: answers about the frames, by target name.
+      left_out: targets that the mean leaves out, such as those trained on; then named under "left_out_of_mean".
 
     Raises:
       MetricError: a class is missing or a video mixes classes; the message names the target.
@@ -67,7 +70,7 @@ def evaluate(
     results = {name: _named(name, table, honest, seed, resamples) for name, table in targets.items()}
     for name, table in (answers or {}).items():
         results[name] |= summary(table)
-    return {"targets": results, "mean": mean_over(results.values())}
+    return {"targets": results, **_mean_without(results, left_out)}
 
 
 def decision(source_val: ScoreTable | None) -> dict[str, Any]:
@@ -100,7 +103,8 @@ def merge_runs(runs: Sequence[Run]) -> Metrics:
     """Returns one metrics.json for a sweep: `targets` and `mean` as in a run, plus `per_seed` and `runs`.
 
     A target's numbers are means over its runs, `std` their standard deviation (ddof 1, only where there are several)
-    and `ci95` the mean of the runs' interval ends: sampling error and spread over seeds stay apart.
+    and `ci95` the mean of the runs' interval ends: sampling error and spread over seeds stay apart. What the mean of
+    some run leaves out, the sweep's leaves out too, unless nothing would be left.
 
     Raises:
       MetricError: there is no run.
@@ -110,10 +114,11 @@ def merge_runs(runs: Sequence[Run]) -> Metrics:
     targets = _merge_targets(runs)
     seeds = sorted({run.seed for run in runs})
     groups = {str(seed): _merge_targets([run for run in runs if run.seed == seed]) for seed in seeds}
+    left_out = {name for run in runs for name in run.metrics.get(LEFT_OUT, ())}
     per_seed = {
         seed: {
             "targets": {name: mean_over([result]) for name, result in group.items()},
-            "mean": mean_over(group.values()),
+            **_mean_without(group, left_out),
         }
         for seed, group in groups.items()
     }
@@ -121,7 +126,7 @@ def merge_runs(runs: Sequence[Run]) -> Metrics:
         {"name": run.name, "seed": run.seed, "targets": list(run.metrics["targets"]), "mean": run.metrics["mean"]}
         for run in runs
     ]
-    return {"targets": targets, "mean": mean_over(targets.values()), "per_seed": per_seed, "runs": table}
+    return {"targets": targets, **_mean_without(targets, left_out), "per_seed": per_seed, "runs": table}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -131,6 +136,13 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
       ConfigError: the file cannot be written.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _mean_without(results: Mapping[str, Metrics], left_out: Collection[str]) -> Metrics:
+    """Returns `mean` over the results but those left out, which are then named; all of them where nothing would be left."""
+    kept = [result for name, result in results.items() if name not in left_out]
+    omitted = [name for name in results if name in left_out] if kept else []
+    return {"mean": mean_over(kept or results.values())} | ({LEFT_OUT: omitted} if omitted else {})
 
 
 def _source_rule(source_val: ScoreTable) -> ThresholdRule:

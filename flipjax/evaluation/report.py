@@ -20,7 +20,7 @@ from flipjax.evaluation.answers_shown import (
     run_accuracies,
     shown,
 )
-from flipjax.evaluation.protocol import SOURCE_VAL, TEST_EER
+from flipjax.evaluation.protocol import LEFT_OUT, SOURCE_VAL, TEST_EER
 from flipjax.evaluation.score_files import write_text
 from flipjax.evaluation.tables import Cell, cell_of, table_of
 from flipjax.metrics.curves import roc
@@ -116,7 +116,7 @@ def render_report(
 
 def _tiles(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(style, value, caption) of the headline numbers."""
-    mean, count = metrics["mean"], len(metrics["targets"])
+    mean, count = metrics["mean"], len(metrics["targets"]) - len(metrics.get(LEFT_OUT, ()))
     over = f", mean of {count} targets" if count > 1 else ""
     honest = mean.get("rules", {}).get(SOURCE_VAL)
     if honest:

@@ -20,7 +20,7 @@ import flipjax.methods
 from flipjax.core.errors import ConfigError, check_choice
 from flipjax.core.method import Answering, Method, Tree
 from flipjax.core.schemas import ScoreTable
-from flipjax.data import pipeline, protocols, sampling, transforms
+from flipjax.data import division, matching, pipeline, protocols, sampling, transforms
 from flipjax.data.source import Index, Records
 from flipjax.evaluation.answers import AnswerTable, answer_rows
 from flipjax.evaluation.score import Compute, score_rows
@@ -32,8 +32,10 @@ from flipjax.training.state import TrainState, init_state, stage_at
 from flipjax.weights.load import load
 
 SELECTIONS = ("source_val", "target", "last")
-LISTS = ("native",)
+LISTS = ("native", *matching.VARIANTS)
 SAMPLINGS = (*sampling.CYCLINGS, "class_quality", "unbalanced")
+# FLIP's loaders repeat their five shots to twenty lines, so that dropping the last batch of three loses few.
+RELEASED_SHOT_REPEATS = 4
 
 
 def method_of(config: Config) -> Method:
@@ -47,6 +49,8 @@ def method_of(config: Config) -> Method:
     check_choice("method.name", name, known)
     check_choice("eval.selection", config.eval.selection, SELECTIONS)
     check_choice("data.lists", config.data.lists, LISTS)
+    check_choice("data.grouping", config.data.grouping, division.GROUPINGS)
+    check_choice("data.shot_rule", config.data.shot_rule, division.SHOT_RULES)
     check_choice("data.augment", config.data.augment, transforms.AUGMENTS)
     check_choice("data.sampling", config.data.sampling, SAMPLINGS)
     check_choice("data.overflow", config.data.overflow, transforms.OVERFLOWS)
@@ -64,9 +68,33 @@ def method_of(config: Config) -> Method:
 
 def select(config: Config) -> protocols.Selection:
     """Returns the rows that `config` trains, validates and tests on."""
-    chosen = protocols.get_protocol(config.protocol, with_ca=config.data.with_ca, shots=config.data.shots)
-    selection = protocols.select(chosen, Path(config.data.dir), profile=config.profile)
+    selection = select_protocol(config, config.protocol, Path(config.data.dir))
     return protocols.keep_instruments(selection, tuple(config.data.instruments))
+
+
+def select_protocol(config: Config, name: str, data_dir: Path) -> protocols.Selection:
+    """Returns the rows of the protocol `name` by the rules of `config`, whatever instruments it trains on."""
+    return protocols.select(_protocol(config, name), data_dir, profile=config.profile, rules=_rules(config))
+
+
+def sources(config: Config) -> tuple[str, ...]:
+    """Returns the domains that `config` trains on, without the shots of targets."""
+    return _protocol(config, config.protocol).sources
+
+
+def _protocol(config: Config, name: str) -> protocols.Protocol:
+    return protocols.get_protocol(name, with_ca=config.data.with_ca, shots=config.data.shots)
+
+
+def _rules(config: Config) -> division.Rules:
+    data = config.data
+    lists = None
+    if data.lists in matching.VARIANTS:
+        lists = matching.Lists(
+            data.lists, data.lists_dir, is_checked=data.lists_check, missing_share=data.lists_missing
+        )
+    repeats = RELEASED_SHOT_REPEATS if data.sampling == "drop_last" else 1
+    return division.Rules(lists, data.shot_rule, repeats, data.grouping)
 
 
 @dataclass(frozen=True)

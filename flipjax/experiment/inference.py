@@ -20,7 +20,7 @@ from flipjax.evaluation import protocol as evaluation
 from flipjax.evaluation.score_files import read_scores, write_scores
 from flipjax.experiment import assemble, pictures
 from flipjax.experiment import workdir as files
-from flipjax.experiment.run import write_page
+from flipjax.experiment.run import mean_notes, write_page
 from flipjax.experiment.workdir import Config
 from flipjax.prompts.tokenizers import t5_text
 from flipjax.serving.predictor import Predictor, read_decision
@@ -93,19 +93,19 @@ def evaluate_workdir(
         name = f"records_{Path(records).resolve().name}"
     else:
         name = protocol or trained.config.protocol
-        chosen = protocols.get_protocol(name, with_ca=trained.config.data.with_ca, shots=trained.config.data.shots)
-        targets = protocols.select(chosen, data, profile=trained.config.profile).targets
+        targets = assemble.select_protocol(trained.config, name, data).targets
     tables = {target: trained.scorer.table(trained.state, index, data, target) for target, index in targets.items()}
     source_val = _source_validation(workdir, trained)
     answers = trained.scorer.answers(trained.state, targets, data)
-    found = evaluation.evaluate(tables, source_val, seed=trained.config.seed, answers=answers)
+    seen = protocols.seen_targets(assemble.sources(trained.config), targets)
+    found = evaluation.evaluate(tables, source_val, seed=trained.config.seed, answers=answers, left_out=seen)
     metrics = {**found, "step": trained.step}
     folder = workdir / "evaluations" / f"{name}_step{trained.step}"
     if jax.process_index() == 0:
         for target, table in tables.items():
             write_scores(folder / "scores" / f"{target}.csv", table)
         files.write_answer_tables(folder, answers)
-        write_page(folder, trained.config, metrics, tables, step=trained.step, notes=[], shown=[])
+        write_page(folder, trained.config, metrics, tables, step=trained.step, notes=mean_notes(metrics), shown=[])
         evaluation.write_json(folder / files.METRICS_FILE, metrics)
     return metrics, folder
 

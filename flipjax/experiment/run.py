@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from flipjax.core.method import Method
 from flipjax.core.schemas import ScoreTable
-from flipjax.data.protocols import Selection
+from flipjax.data.protocols import Selection, seen_targets
 from flipjax.evaluation import protocol as evaluation
 from flipjax.evaluation.answers_shown import Picture
 from flipjax.evaluation.report import write_report
@@ -184,7 +184,9 @@ def evaluate_step(run: Run, checkpoints: Checkpoints, step: int) -> dict[str, An
     tables = {name: run.scorer.table(state, index, run.data_dir, name) for name, index in targets}
     source_val = run.scorer.table(state, run.selection.source_val, run.data_dir, "source validation")
     answers = run.scorer.answers(state, run.selection.targets, run.data_dir)
-    metrics = {**evaluation.evaluate(tables, source_val, seed=run.config.seed, answers=answers), "step": step}
+    seen = seen_targets(assemble.sources(run.config), tables)
+    found = evaluation.evaluate(tables, source_val, seed=run.config.seed, answers=answers, left_out=seen)
+    metrics = {**found, "step": step}
     if jax.process_index() == 0:
         files.write_tables(run.workdir, tables, source_val)
         files.write_answer_tables(run.workdir, answers)
@@ -204,7 +206,7 @@ def report(run: Run, metrics: dict[str, Any], tables: dict[str, ScoreTable], *, 
         metrics,
         tables,
         step=step,
-        notes=notes(run),
+        notes=[*notes(run), *mean_notes(metrics)],
         shown=pictures.read_explanations(run.workdir),
     )
 
@@ -244,3 +246,9 @@ def notes(run: Run) -> list[str]:
     """Returns what a reader must know before the numbers."""
     seen = "Source validation subjects were trained on as well (profile=released): its threshold is optimistic."
     return [seen] if run.selection.source_val_seen else []
+
+
+def mean_notes(metrics: dict[str, Any]) -> list[str]:
+    """Returns which targets the mean leaves out, if any."""
+    names = ", ".join(metrics.get(evaluation.LEFT_OUT, ()))
+    return [f"The mean over targets leaves out {names}, on which the model was trained."] if names else []

@@ -19,7 +19,7 @@ CONFIG_FILE, METRICS_FILE, DECISION_FILE, REPORT_FILE = "config.json", "metrics.
 SOURCE_VAL_FILE = "source_val.csv"
 # A run may go on elsewhere: other data folder, other devices, other logging.
 HISTORY = ("overrides", "config_file")  # how the config came about
-FREE_KEYS = ("data.dir", "mesh.", "train.log_every", *HISTORY)
+FREE_KEYS = ("data.dir", "data.lists_dir", "mesh.", "train.log_every", *HISTORY)
 
 
 def as_json(config: Config) -> dict[str, Any]:

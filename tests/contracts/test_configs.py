@@ -104,7 +104,7 @@ def test_configs_share_nothing(name: str):
     assert flat(as_json(second)) == before == flat(as_json(get_config(name, "tiny")))
 
 
-FREE_TEXT = ("protocol", "data.dir", "weights.clip", "weights.bert", "weights.t5")
+FREE_TEXT = ("protocol", "data.dir", "data.lists_dir", "weights.clip", "weights.bert", "weights.t5")
 
 
 @pytest.mark.parametrize("name", NAMES)

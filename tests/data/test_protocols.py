@@ -1,6 +1,7 @@
 """Who trains, who validates, who is tested: names, leak-freeness, coverage and what is said when data do not fit."""
 
 import hashlib
+import logging
 import time
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from flipjax.core import schemas
 from flipjax.core.errors import ConfigError, DataError
 from flipjax.data import protocols, source
+from flipjax.data.division import held_out
 from flipjax.data.protocols import get_protocol, select
 
 
@@ -47,7 +49,7 @@ def made_index(subjects: dict[str, str]) -> source.Index:
         ("cew_to_s", "Ce W CA", "S"),
         ("c_to_i", "C CA", "I"),
         ("o_to_m", "O CA", "M"),
-        ("ca_to_all", "CA", "M C I O W Ce S"),
+        ("ca_to_all", "CA", "M C I O W Ce S CA"),
         ("ca_to_mcio", "CA", "M C I O"),
         ("syn_bcd_to_a", "syn_b syn_c syn_d", "syn_a"),
         ("syn_abc_to_d", "syn_a syn_b syn_c", "syn_d"),
@@ -181,18 +183,15 @@ def test_a_missing_celeb_spoof_source_can_be_switched_off(tmp_path, make_domain)
     assert len(select(get_protocol("c_to_m", with_ca=False, shots=0), tmp_path, profile="default").train)
 
 
-@pytest.mark.parametrize(("name", "targets"), [("ca_to_all", "M C I O W Ce S"), ("ca_to_mcio", "M C I O")])
 @pytest.mark.parametrize("has_dev", [True, False])
-def test_celeb_spoof_alone_trains_and_validates_and_the_others_are_tested_whole(
-    tmp_path, make_domain, name, targets, has_dev
-):
-    for domain in targets.split():
+def test_celeb_spoof_alone_trains_and_validates_and_the_others_are_tested_whole(tmp_path, make_domain, has_dev):
+    for domain in "MCIO":
         make_domain(tmp_path, domain, train=range(2), test=range(2, 3), videos=1, frames=1)
     dev = {"dev": range(9, 10)} if has_dev else {}
     make_domain(tmp_path, "CA", train=range(9), test=range(10, 12), videos=1, frames=1, **dev)
     celeb = source.read_index(tmp_path, "CA")
-    chosen = select(get_protocol(name, with_ca=True, shots=0), tmp_path, profile="default")
-    assert list(chosen.targets) == targets.split()
+    chosen = select(get_protocol("ca_to_mcio", with_ca=True, shots=0), tmp_path, profile="default")
+    assert list(chosen.targets) == ["M", "C", "I", "O"]
     for domain, rows in chosen.targets.items():
         assert ids(rows) == ids(source.read_index(tmp_path, domain))
     assert set(chosen.train["domain"]) == set(chosen.source_val["domain"]) == {"CA"}
@@ -203,6 +202,54 @@ def test_celeb_spoof_alone_trains_and_validates_and_the_others_are_tested_whole(
     else:
         by_hash = sorted(ids(celeb, "subject_id"), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
         assert ids(chosen.source_val, "subject_id") == set(by_hash[:2]), "a tenth of eleven subjects, rounded up"
+
+
+def people(split: str, numbers: range) -> list:
+    """A bona fide and an attack video of two frames of each."""
+    return [(split, f"p{i}", f"p{i}/{kind}", kind == "b", "") for i in numbers for kind in "ab" for _ in range(2)]
+
+
+def test_celeb_spoof_to_all_trains_on_its_train_split_and_has_its_test_split_as_the_eighth_column(
+    tmp_path, write_index
+):
+    for domain in protocols.REAL_DOMAINS:
+        write_index(tmp_path, domain, people("train", range(3)) + people("test", range(3, 6)))
+    write_index(tmp_path, "CA", people("train", range(10)) + people("test", range(10, 14)))
+    chosen = select(get_protocol("ca_to_all", with_ca=True, shots=0), tmp_path, profile="default")
+    assert list(chosen.targets) == [*protocols.REAL_DOMAINS, "CA"]
+    assert all(len(chosen.targets[domain]) == 24 for domain in protocols.REAL_DOMAINS)
+    assert ids(chosen.targets["CA"], "subject_id") == {f"p{i}" for i in range(10, 14)}
+    trained, validated = ids(chosen.train, "subject_id"), ids(chosen.source_val, "subject_id")
+    assert trained | validated == {f"p{i}" for i in range(10)} and len(validated) == 1 and not trained & validated
+    assert set(chosen.train["domain"]) == {"CA"}
+
+
+def test_shots_come_from_the_targets_that_do_not_train(tmp_path, write_index):
+    for domain in protocols.REAL_DOMAINS:
+        write_index(tmp_path, domain, people("test", range(6)))
+    write_index(tmp_path, "CA", people("train", range(10)) + people("test", range(10, 14)))
+    chosen = select(get_protocol("ca_to_all", with_ca=True, shots=1), tmp_path, profile="default")
+    assert set(chosen.train["domain"]) == {"CA", *(f"{domain}_shots" for domain in protocols.REAL_DOMAINS)}
+    assert ids(chosen.targets["CA"], "subject_id") == {f"p{i}" for i in range(10, 14)}
+    write_index(tmp_path, "own", people("train", range(10)) + people("test", range(10, 14)))
+    alone = select(get_protocol("own_to_own", with_ca=False, shots=1), tmp_path, profile="default")
+    assert set(alone.train["domain"]) == {"own", "own_shots"}
+
+
+def test_celeb_spoof_without_a_test_split_is_no_target_and_the_log_says_so(tmp_path, write_index, caplog):
+    for domain in protocols.REAL_DOMAINS:
+        write_index(tmp_path, domain, people("test", range(3)))
+    write_index(tmp_path, "CA", people("train", range(10)))
+    with caplog.at_level(logging.INFO, logger="absl"):
+        chosen = select(get_protocol("ca_to_all", with_ca=True, shots=0), tmp_path, profile="default")
+    assert list(chosen.targets) == list(protocols.REAL_DOMAINS)
+    assert "'CA' has no test split here; ca_to_all leaves it out" in caplog.text
+
+
+def test_targets_that_train_are_seen_unless_all_do():
+    assert protocols.seen_targets(("CA",), ("M", "CA", "C")) == ("CA",)
+    assert protocols.seen_targets(("a", "b"), ("b", "a")) == ()
+    assert protocols.seen_targets(("a",), ("b",)) == ()
 
 
 def test_instruments_limit_training_alone(data_dir):
@@ -246,7 +293,7 @@ def test_unknown_profile(data_dir):
 )
 def test_held_out_subjects_cover_both_classes_and_leave_both(subjects):
     index = made_index(subjects)
-    held = protocols._held_out(index)
+    held = held_out(index)
     assert set(index["is_bona_fide"][held]) == set(index["is_bona_fide"][~held]) == {False, True}
     assert not set(index["subject_id"][held]) & set(index["subject_id"][~held])
     assert len(set(index["subject_id"][held])) <= -(-len(subjects) // 10) + 1
@@ -254,9 +301,9 @@ def test_held_out_subjects_cover_both_classes_and_leave_both(subjects):
 
 def test_the_last_subject_of_a_class_is_never_held_out():
     index = made_index({**{f"live{i}": "b" for i in range(30)}, "only": "a"})
-    held = protocols._held_out(index)
+    held = held_out(index)
     assert "only" not in set(index["subject_id"][held])
-    assert not protocols._held_out(made_index({"alone": "ab"})).any()
+    assert not held_out(made_index({"alone": "ab"})).any()
 
 
 def test_nobody_to_hold_out_is_said(tmp_path, make_domain):
@@ -270,6 +317,6 @@ def test_nobody_to_hold_out_is_said(tmp_path, make_domain):
 def test_eighty_thousand_rows_of_eight_thousand_subjects_are_no_work():
     index = made_index({f"s{i}": "aaaaabbbbb" for i in range(8000)})
     start = time.perf_counter()
-    held = protocols._held_out(index)
+    held = held_out(index)
     assert time.perf_counter() - start < 5
     assert held.sum() == 8000

@@ -127,7 +127,7 @@ def test_damaged_cache_files_never_become_records(csv: Path, damage: Callable[[b
 
 
 def test_one_conversion_at_a_time(csv: Path) -> None:
-    with conversion._alone(plan(csv)), pytest.raises(ConfigError, match="a conversion of own into .* is running"):
+    with conversion._alone(plan(csv)), pytest.raises(ConfigError, match=r"a conversion of own into .* is running"):
         conversion.convert(plan(csv))
     conversion.convert(plan(csv))
 
