@@ -4,10 +4,11 @@ A record is one face crop with everything known about it. `index.parquet` holds 
 plus `split` and `position` (the row of the record in that split's data source).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 # Scalar record fields in index order. Text is empty and option indices are -1 where unknown; `conditions` is a JSON object
 # of everything else known about the capture (light, pose, distance, device properties), written by the simulator.
@@ -47,6 +48,8 @@ LABEL_COLUMNS: tuple[str, ...] = (
     "environment",
     "camera_quality",
 )
+# What is known about the capture of a score, by whose values reports split their rates.
+CONDITIONS: tuple[str, ...] = ("device", "illumination", "environment", "camera_quality", "population", "session")
 INDEX_FILE = "index.parquet"
 INDEX_COLUMNS: tuple[str, ...] = ("split", "position", *SCALAR_FIELDS)
 
@@ -83,7 +86,12 @@ class Question:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """One row per frame; `score` is P(bona fide) in [0, 1]; ids and types are NumPy object arrays of str."""
+    """One row per frame; `score` is P(bona fide) in [0, 1]; ids and types are NumPy object arrays of str.
+
+    `conditions` maps names of CONDITIONS to one object array of str each, the names of options and never their numbers;
+    empty where unknown, and a condition that no row knows may be missing. Where `is_probability` is False, `score` is any
+    finite number, higher = more genuine: ranking is defined, the papers' threshold grid and calibration are not.
+    """
 
     sample_id: np.ndarray
     video_id: np.ndarray
@@ -92,6 +100,14 @@ class ScoreTable:
     is_bona_fide: Bool[np.ndarray, "rows"]
     attack_type: np.ndarray
     score: Float[np.ndarray, "rows"]
+    conditions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    is_probability: bool = True
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def take(self, rows: Int[np.ndarray, "_"] | Bool[np.ndarray, "rows"]) -> "ScoreTable":
+        """Returns the rows with the given numbers in their order, or those marked True."""
+        arrays = {name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+        conditions = {name: values[rows] for name, values in self.conditions.items()}
+        return replace(self, **arrays, conditions=conditions)

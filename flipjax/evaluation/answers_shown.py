@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flipjax.evaluation.answers import ACCURACY_SUFFIX, SUMMARY
+from flipjax.evaluation.gallery import ERRORS
 from flipjax.evaluation.tables import Cell, cell_of
 
 SHOWN_OPTIONS = 3
@@ -17,12 +18,25 @@ class Picture:
     """A PNG with its caption, the name of the heat map in it, and the answers about the face (both empty if none).
 
     An answer, by question name, is a mapping with `answer`, `options` (text -> probability) and `right` (empty: unknown).
+    `outcome` says what was decided (empty: unknown), one of `flipjax.evaluation.gallery.OUTCOMES`. `views` are the crop and
+    the overlay of every heat map as JPEG by name; where there are any, a report shows them in place of the PNG.
     """
 
     png: bytes
     caption: str
     heat_map: str = ""
     answers: Mapping[str, Any] = field(default_factory=dict)
+    outcome: str = ""
+    views: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Face:
+    """A picture as a page shows it: (data address, label) of each view, and a caption; `is_error` where decided wrongly."""
+
+    views: list[tuple[str, str]]
+    caption: str
+    is_error: bool
 
 
 @dataclass(frozen=True)
@@ -91,11 +105,23 @@ def _accuracy(target: str, name: str, result: Mapping[str, Any], fact: Mapping[s
     )
 
 
-def shown(picture: Picture) -> tuple[str, str]:
-    """Returns (base64 of the PNG, caption with the heat map's meaning)."""
-    meaning = f"; {_spaced(picture.heat_map)}" if picture.heat_map else ""
-    meaning += ": 1 = attack" if picture.heat_map == CUE_MAP else ""
-    return base64.b64encode(picture.png).decode(), picture.caption + meaning
+def shown(picture: Picture) -> Face:
+    """Returns the picture for a page; a picture without views is the PNG alone, whose heat map the caption names."""
+    decided = f"; {_spaced(picture.outcome)}" if picture.outcome else ""
+    is_error = picture.outcome in ERRORS
+    if picture.views:
+        views = [(_address("jpeg", data), _meaning(name)) for name, data in picture.views.items()]
+        return Face(views, picture.caption + decided, is_error)
+    named = f"; {_meaning(picture.heat_map)}" if picture.heat_map else ""
+    return Face([(_address("png", picture.png), "")], picture.caption + decided + named, is_error)
+
+
+def _address(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _meaning(name: str) -> str:
+    return _spaced(name) + (": 1 = attack" if name == CUE_MAP else "")
 
 
 def bars_by_question(picture: Picture) -> list[tuple[str, str, list[Bar]]]:

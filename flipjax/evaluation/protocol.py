@@ -1,13 +1,10 @@
-"""Scores to `metrics.json` and `decision.json`: every target under two threshold rules.
+"""Scores to `metrics.json` and `decision.json`: every target under every threshold rule of rules.py.
 
-`test_eer` is the papers' rule: the threshold is the grid EER threshold of the target test set itself, so it has seen
-the labels it is judged by. `source_val` is the honest one: the exact EER threshold of the source validation scores,
-applied to the target unchanged. Rates are percent, thresholds are scores; one presentation is one video. Answers to
-questions, where a method gives any, add their accuracies.
+Rates are percent, thresholds are scores; one presentation is one video. Answers to questions, where a method gives any,
+add their accuracies.
 """
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +15,12 @@ import numpy as np
 from flipjax.core.errors import MetricError
 from flipjax.core.schemas import ScoreTable
 from flipjax.evaluation.answers import ACCURACY_SUFFIX, SUMMARY, AnswerTable, summary
+from flipjax.evaluation.measure import failure_to_acquire, measure
+from flipjax.evaluation.rules import SOURCE_VAL, source_rules
 from flipjax.evaluation.score_files import write_text
-from flipjax.metrics import curves, rates
-from flipjax.metrics.intervals import bootstrap
-from flipjax.metrics.pooling import pool_videos
-from flipjax.metrics.thresholds import ThresholdRule, eer_exact, eer_grid
+from flipjax.metrics.thresholds import ThresholdRule
 
-TEST_EER = "test_eer"
-SOURCE_VAL = "source_val"
 LEFT_OUT = "left_out_of_mean"
-RATE_KEYS = ("hter", "apcer_max", "apcer_pooled", "bpcer", "acer", "accuracy")
 FALLBACK_THRESHOLD = 0.5
 
 Metrics = dict[str, Any]
@@ -50,24 +43,29 @@ def evaluate(
     resamples: int = 1000,
     answers: Mapping[str, AnswerTable] | None = None,
     left_out: Collection[str] = (),
+    dropped: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Metrics:
     """Returns the content of metrics.json: per target the counts, flat keys of test_eer, `rules`, `ci95`; and the mean.
 
-    Targets with answers also have `<question>_accuracy` in percent and `answers`, see `flipjax.evaluation.answers.summary`.
+    Targets with answers also have `<question>_accuracy` in percent and `answers`, see `flipjax.evaluation.answers.summary`;
+    targets whose data say what they dropped have `failure_to_acquire`.
 
     Args:
       targets: frame scores by target name.
-      source_val: frame scores of the source validation data; None or no rows leaves the rule source_val out.
+      source_val: frame scores of the source validation data; None or no rows leaves its rules out.
       seed: of the bootstrap.
       resamples: bootstrap draws; 0 leaves `ci95` empty.
       answers: answers about the frames, by target name.
       left_out: targets that the mean leaves out, such as those trained on; then named under "left_out_of_mean".
+      dropped: target -> class name -> pictures in which no face was found, where known.
 
     Raises:
       MetricError: a class is missing or a video mixes classes; the message names the target.
     """
-    honest = _source_rule(source_val) if source_val is not None and len(source_val) else None
-    results = {name: _named(name, table, honest, seed, resamples) for name, table in targets.items()}
+    fixed = source_rules(source_val)
+    results = {name: _named(name, table, fixed, seed, resamples) for name, table in targets.items()}
+    for name, missed in (dropped or {}).items():
+        results[name]["failure_to_acquire"] = failure_to_acquire(missed, results[name]["counts"])
     for name, table in (answers or {}).items():
         results[name] |= summary(table)
     return {"targets": results, **_mean_without(results, left_out)}
@@ -83,7 +81,7 @@ def decision(source_val: ScoreTable | None) -> dict[str, Any]:
     """
     if source_val is None or not len(source_val):
         return {"threshold": FALLBACK_THRESHOLD, "rule": "fixed", "data": "none: no source validation scores"}
-    rule = _source_rule(source_val)
+    rule = source_rules(source_val)[SOURCE_VAL]
     return {"threshold": rule.threshold, "rule": SOURCE_VAL, "data": rule.data}
 
 
@@ -145,79 +143,11 @@ def _mean_without(results: Mapping[str, Metrics], left_out: Collection[str]) -> 
     return {"mean": mean_over(kept or results.values())} | ({LEFT_OUT: omitted} if omitted else {})
 
 
-def _source_rule(source_val: ScoreTable) -> ThresholdRule:
+def _named(name: str, frames: ScoreTable, fixed: Mapping[str, ThresholdRule], seed: int, resamples: int) -> Metrics:
     try:
-        videos = pool_videos(source_val)
-        domains = ", ".join(sorted({str(name) for name in videos.domain if name}))
-        data = f"source validation, {len(videos)} videos" + (f" of {domains}" if domains else "")
-        return eer_exact(videos.score, videos.is_bona_fide, data=data)
-    except MetricError as error:
-        raise MetricError(f"source validation: {error}") from error
-
-
-def _named(name: str, frames: ScoreTable, honest: ThresholdRule | None, seed: int, resamples: int) -> Metrics:
-    try:
-        return _target(frames, honest, seed, resamples)
+        return measure(frames, fixed, seed=seed, resamples=resamples)
     except MetricError as error:
         raise MetricError(f"target '{name}': {error}") from error
-
-
-def _target(frames: ScoreTable, honest: ThresholdRule | None, seed: int, resamples: int) -> Metrics:
-    videos = pool_videos(frames)
-    own = eer_grid(videos.score, videos.is_bona_fide, data="the target test set itself")
-    ranking = {"auc": curves.auc(videos.score, videos.is_bona_fide)} | {
-        f"tpr_at_fpr1_{positive}": curves.tpr_at_fpr(videos.score, videos.is_bona_fide, positive=positive)
-        for positive in curves.POSITIVE_CLASSES
-    }
-    ci95 = _intervals(videos, None, seed, resamples)
-    rules = {TEST_EER: _at(videos, own) | _ci95_of_rule(ci95, "chosen again on every resample")}
-    if honest is not None:
-        fixed = _intervals(videos, honest.threshold, seed, resamples)
-        rules[SOURCE_VAL] = _at(videos, honest) | _ci95_of_rule(fixed, "kept fixed")
-    flat = {key: value for key, value in rules[TEST_EER].items() if isinstance(value, float)}
-    flat |= {"eer": flat["hter"]} | {key: 100 * value for key, value in ranking.items()}
-    return {"counts": _counts(frames, videos)} | flat | {"rules": rules, "ci95": ci95}
-
-
-def _ci95_of_rule(ci95: Mapping[str, list[float]], threshold: str) -> Metrics:
-    return {"ci95": {key: ci95[key] for key in RATE_KEYS if key in ci95}, "ci95_threshold": threshold}
-
-
-def _at(videos: ScoreTable, rule: ThresholdRule) -> Metrics:
-    pair = (videos.score, videos.is_bona_fide)
-    per_pai = rates.apcer_per_pai(*pair, videos.attack_type, rule.threshold)
-    return {
-        "threshold": rule.threshold,
-        "data": rule.data,
-        "hter": 100 * rates.hter(*pair, rule.threshold),
-        "apcer_max": 100 * max(per_pai.values()),
-        "apcer_pooled": 100 * rates.apcer_pooled(*pair, rule.threshold),
-        "bpcer": 100 * rates.bpcer(*pair, rule.threshold),
-        "acer": 100 * rates.acer(*pair, videos.attack_type, rule.threshold),
-        "accuracy": 100 * rates.accuracy(*pair, rule.threshold),
-        "apcer_per_pai": {name: 100 * value for name, value in per_pai.items()},
-    }
-
-
-def _intervals(videos: ScoreTable, threshold: float | None, seed: int, resamples: int) -> dict[str, list[float]]:
-    if not resamples:
-        return {}
-    found = bootstrap(videos, threshold=threshold, resamples=resamples, seed=seed)
-    return {key: [100 * low, 100 * high] for key, (low, high) in found.items()}
-
-
-def _counts(frames: ScoreTable, videos: ScoreTable) -> Metrics:
-    """Videos of either class, frames of either class, known subjects, and attack videos per instrument."""
-    subjects = {key for key in zip(videos.domain, videos.subject_id, strict=True) if key[1]}
-    bona_fide, frame_bona_fide = int(videos.is_bona_fide.sum()), int(frames.is_bona_fide.sum())
-    return {
-        "bona_fide": bona_fide,
-        "attack": len(videos) - bona_fide,
-        "bona_fide_frames": frame_bona_fide,
-        "attack_frames": len(frames) - frame_bona_fide,
-        "subjects": len(subjects),
-        "attack_per_pai": dict(sorted(Counter(rates.pai_names(videos.is_bona_fide, videos.attack_type)).items())),
-    }
 
 
 def _merge_targets(runs: Sequence[Run]) -> dict[str, Metrics]:
@@ -231,7 +161,7 @@ def _merge_targets(runs: Sequence[Run]) -> dict[str, Metrics]:
 def _merge_seeds(results: Sequence[Mapping[str, Any]]) -> Metrics:
     if len(results) == 1:
         return dict(results[0])
-    described = {key: results[0][key] for key in ("counts", SUMMARY) if key in results[0]}
+    described = {key: results[0][key] for key in ("counts", SUMMARY, "failure_to_acquire") if key in results[0]}
     merged = _with_std(results) | described
     ruled = {name: [result["rules"][name] for result in results] for name in merged["rules"]}
     return merged | {"rules": {name: _with_std(rules) for name, rules in ruled.items()}}

@@ -6,8 +6,8 @@ import numpy as np
 from tqdm import tqdm
 
 from flipjax.core.errors import MetricError
-from flipjax.core.labels import instrument_name
-from flipjax.core.schemas import ScoreTable
+from flipjax.core.labels import OPTIONS, instrument_name
+from flipjax.core.schemas import CONDITIONS, ScoreTable
 
 Batch = Mapping[str, np.ndarray]
 Compute = Callable[[Batch], tuple[np.ndarray, Mapping[str, np.ndarray]]]
@@ -75,4 +75,16 @@ def score_rows(
         is_bona_fide=columns["is_bona_fide"].astype(bool),
         attack_type=instruments,
         score=found["score"],
+        conditions=conditions_of(columns),
     )
+
+
+def conditions_of(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the conditions that some index row knows, by name; option fields become the names of their options."""
+    found = {name: _names(name, columns[name]) for name in CONDITIONS if name in columns}
+    return {name: values for name, values in found.items() if np.any(values != "")}
+
+
+def _names(name: str, values: np.ndarray) -> np.ndarray:
+    """Text as it is, option indices as names; the index -1 (unknown) meets the empty one at the end."""
+    return np.array([*OPTIONS[name], ""], dtype=object)[values.astype(int)] if name in OPTIONS else values

@@ -4,6 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flipjax.evaluation.rules import SHOWN, TEST_EER
+
+FORMATS = {"threshold": ".4g", "brier": ".3f"}
+RATE_COLUMNS = {
+    "hter": "HTER, %",
+    "apcer_max": "APCER max, %",
+    "bpcer": "BPCER, %",
+    "acer": "ACER, %",
+    "threshold": "threshold",
+}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -21,6 +32,31 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
     mean: Sequence[Cell] = ()
+
+
+@dataclass(frozen=True)
+class RuleTable:
+    """The rates of all targets at one rule, how and on which data its threshold was chosen, and whether that saw them."""
+
+    rule: str
+    label: str
+    text: str
+    data: str
+    looked_at_target: bool
+    table: Table
+
+
+def rule_tables(metrics: Mapping[str, Any]) -> dict[str, RuleTable]:
+    """Returns rule name -> table, for the rules that some target of `metrics` has, in the order of rules.py."""
+    found = {}
+    for rule, shown in SHOWN.items():
+        table = table_of(metrics, RATE_COLUMNS, rule)
+        if table is not None:
+            used = [result["rules"][rule] for result in metrics["targets"].values() if rule in result["rules"]]
+            data = "; ".join(dict.fromkeys(entry["data"] for entry in used))
+            looked = any(entry.get("looked_at_target", rule == TEST_EER) for entry in used)
+            found[rule] = RuleTable(rule, shown.label, shown.text, data, looked, table)
+    return found
 
 
 def table_of(metrics: Mapping[str, Any], columns: Mapping[str, str], rule: str | None = None) -> Table | None:
@@ -42,10 +78,10 @@ def cell_of(result: Mapping[str, Any], key: str) -> Cell:
     """Returns the number `key` of a target or mean, a dash where it is missing."""
     if key not in result:
         return Cell("–")
-    text = f"{result[key]:.4g}" if key == "threshold" else f"{result[key]:.2f}"
+    form = FORMATS.get(key, ".2f")
     interval = result.get("ci95", {}).get(key)
     return Cell(
-        text=text,
-        spread=f"± {result['std'][key]:.2f}" if key in result.get("std", {}) else "",
+        text=f"{result[key]:{form}}",
+        spread=f"± {result['std'][key]:{form}}" if key in result.get("std", {}) else "",
         interval=f"{interval[0]:.1f} – {interval[1]:.1f}" if interval else "",
     )

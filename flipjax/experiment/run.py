@@ -1,7 +1,6 @@
 """One protocol, one seed: train, choose a checkpoint, score the targets, write what a finished workdir holds."""
 
-import importlib.metadata
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from flipjax.core.schemas import ScoreTable
 from flipjax.data.protocols import Selection, seen_targets
 from flipjax.evaluation import protocol as evaluation
 from flipjax.evaluation.answers_shown import Picture
+from flipjax.evaluation.repeat import DataUse
 from flipjax.evaluation.report import write_report
-from flipjax.experiment import assemble, pictures
+from flipjax.experiment import assemble, pictures, provenance
 from flipjax.experiment import workdir as files
 from flipjax.experiment.assemble import Scorer
 from flipjax.experiment.workdir import Config
@@ -30,8 +30,6 @@ from flipjax.training.loop import Hooks, Schedule, fit
 from flipjax.training.sharding import make_mesh
 from flipjax.training.state import TrainState
 from flipjax.training.telemetry import open_telemetry
-
-VERSIONED = ("flipjax", "jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,10 @@ def evaluate_step(run: Run, checkpoints: Checkpoints, step: int) -> dict[str, An
     source_val = run.scorer.table(state, run.selection.source_val, run.data_dir, "source validation")
     answers = run.scorer.answers(state, run.selection.targets, run.data_dir)
     seen = seen_targets(assemble.sources(run.config), tables)
-    found = evaluation.evaluate(tables, source_val, seed=run.config.seed, answers=answers, left_out=seen)
+    dropped = provenance.dropped_faces(run.data_dir, run.selection.targets)
+    found = evaluation.evaluate(
+        tables, source_val, seed=run.config.seed, answers=answers, left_out=seen, dropped=dropped
+    )
     metrics = {**found, "step": step}
     if jax.process_index() == 0:
         files.write_tables(run.workdir, tables, source_val)
@@ -208,6 +209,7 @@ def report(run: Run, metrics: dict[str, Any], tables: dict[str, ScoreTable], *, 
         step=step,
         notes=[*notes(run), *mean_notes(metrics)],
         shown=pictures.read_explanations(run.workdir),
+        data=provenance.data_of(run.selection),
     )
 
 
@@ -220,22 +222,11 @@ def write_page(
     step: int,
     notes: list[str],
     shown: list[Picture],
+    data: Sequence[DataUse] | None = None,
 ) -> None:
-    """Writes folder/report.html with what made the numbers: command, config, versions, checkpoint."""
-    context = {
-        "command": " ".join(["python -m flipjax." + Path(sys.argv[0]).stem, *sys.argv[1:]]),
-        "method": config.method.name,
-        "protocol": config.protocol,
-        "profile": config.profile,
-        "seed": config.seed,
-        "selection": config.eval.selection,
-        "steps": config.train.steps,
-        "checkpoint": step,
-        "data": config.data.dir,
-        "config": files.flat(files.as_json(config)),
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
-        "notes": notes,
-    }
+    """Writes folder/report.html with what made the numbers; `data` are the rows used, None: those of `tables`."""
+    uses = provenance.data_of_tables(tables) if data is None else data
+    context = provenance.describe(config, step=step, notes=notes, data=uses)
     title = f"{config.method.name} on {', '.join(tables)}"
     write_report(
         folder / files.REPORT_FILE, title=title, metrics=metrics, tables=tables, context=context, pictures=shown

@@ -18,9 +18,10 @@ from flipjax.core.errors import check_choice
 from flipjax.core.method import Aux, Batch, Draws, Method, OptimizerSpec, Pretrained, Stage, Tree
 from flipjax.core.rng import per_slot, stream
 from flipjax.losses.classification import cross_entropy
-from flipjax.models.clip import ClipSize, ImageOutput, ImageTower, class_attention
+from flipjax.models.clip import ClipSize, ImageOutput, ImageTower
 from flipjax.models.heads import DROPOUT_KEEP, UnitColumnHead, project_unit_columns
-from flipjax.models.layers import network_input, run
+from flipjax.models.layers import Nudges, network_input, run
+from flipjax.models.relevance import Attention, heat_maps
 
 FEATURES = ("unprojected", "projected")
 
@@ -60,9 +61,11 @@ def draws(flip: FlipV, rng: Key[Array, ""], batch: Batch) -> Draws:
     return {"keep": jax.vmap(lambda key: jax.random.bernoulli(key, DROPOUT_KEEP, (flip.head_width,)))(keys)}
 
 
-def image_features(flip: FlipV, params: Tree, batch: Batch) -> tuple[Float[Array, "b f"], ImageOutput]:
+def image_features(
+    flip: FlipV, params: Tree, batch: Batch, nudges: Nudges = None
+) -> tuple[Float[Array, "b f"], ImageOutput]:
     """Returns what the head reads, and everything the tower knows."""
-    output = run(flip.tower, params["clip"]["image"], network_input(batch["image"], flip.normalization))
+    output = run(flip.tower, params["clip"]["image"], network_input(batch["image"], flip.normalization), nudges)
     feature = output.embed if flip.projected else output.class_token
     assert feature is not None
     return feature, output
@@ -90,9 +93,13 @@ def score(flip: FlipV, prepared: Tree, batch: Batch) -> Float[Array, "b"]:
 
 
 def explain(flip: FlipV, prepared: Tree, batch: Batch) -> dict[str, Array]:
-    """Returns `attention` [b gh gw], the class token's in the last block, largest = 1."""
-    _, output = image_features(flip, prepared, batch)
-    return {"attention": class_attention(output.attention[-1], flip.size.grid)}
+    """Returns the heat maps of `models.relevance`, [b gh gw] in [0, 1]; for few pictures, see there."""
+
+    def classify(nudges: Attention) -> tuple[Array, Attention]:
+        feature, output = image_features(flip, prepared, batch, nudges)
+        return run(flip.head, prepared["head"], feature), output.attention
+
+    return heat_maps(classify, flip.size, len(batch["image"]))
 
 
 def project(params: Tree, step: Array) -> Tree:

@@ -27,12 +27,13 @@ from flipjax.losses.contrastive import nt_xent
 from flipjax.losses.cue import cue_loss
 from flipjax.losses.language import token_cross_entropy
 from flipjax.models import instructed_clip as network
-from flipjax.models.clip import ClipSize, class_attention
+from flipjax.models.clip import ClipSize
 from flipjax.models.cue_generator import add_cue_noise
 from flipjax.models.fp4 import fp4_sim
 from flipjax.models.heads import Projector, project_unit_columns
 from flipjax.models.instructed_clip import InstructedClip, Visual
 from flipjax.models.layers import network_input, run
+from flipjax.models.relevance import Attention, heat_maps
 from flipjax.models.t5 import T5
 from flipjax.models.t5_decode import REDUCTIONS, greedy, option_probabilities, option_scores
 from flipjax.models.t5_layers import GELU_FORMS, T5_SIZES, T5Size
@@ -196,11 +197,14 @@ def prepare(flip: InstructFlip, params: Tree, frozen: Tree, model_state: Tree) -
 def score(flip: InstructFlip, prepared: Tree, batch: Batch) -> Float[Array, "b"]:
     """Returns P(bona fide) by the first fused token alone, mean over the style questions that score."""
     visual = network.look(flip.net, prepared["params"], network_input(batch["image"], flip.normalization))
-    selections = [
-        jax.nn.softmax(network.classify(flip.net, prepared["params"], fused))[:, 1]
-        for fused in _fused(flip, prepared, visual, batch["image"], first_only=True)
-    ]
+    selections = [jax.nn.softmax(logits)[:, 1] for logits in _logits(flip, prepared, visual, batch["image"])]
     return sum(selections[1:], start=selections[0]) / len(selections)
+
+
+def _logits(flip: InstructFlip, prepared: Tree, visual: Visual, image: Array) -> list[Float[Array, "b 2"]]:
+    """The logits for every style question that scores."""
+    every = _fused(flip, prepared, visual, image, first_only=True)
+    return [network.classify(flip.net, prepared["params"], fused) for fused in every]
 
 
 def _fused(
@@ -211,24 +215,27 @@ def _fused(
     asked: tuple[Any, ...] = (0,) if style is None else style.scored
     if style is not None and style.random_score:
         asked = (jnp.asarray(style.scored)[network.image_number(image) % len(style.scored)],)
-    content, *selections = [
-        {branch: network.finish(flip.net, prepared, branch, visual, which)} if branch in flip.net.qformers else {}
-        for branch, which in (("content", 0), *(("style", which) for which in asked))
-    ]
-    return [
-        network.fuse(flip.net, prepared["params"], visual, {**content, **own}, first_only=first_only)
-        for own in selections
-    ]
+    return network.fuse_prepared(flip.net, prepared, visual, asked, first_only=first_only)
 
 
 def explain(flip: InstructFlip, prepared: Tree, batch: Batch) -> dict[str, Array]:
-    """Returns `cue_map` [b gh gw] without noise, 1 = attack, where there is one, and `attention`, largest = 1."""
-    visual = network.look(flip.net, prepared["params"], network_input(batch["image"], flip.normalization))
-    shown = {"attention": class_attention(visual.attention, flip.net.tower.size.grid)}
+    """Returns `cue_map` without noise, trained to be 1 = attack, where there is one; then the maps of `models.relevance`.
+
+    All [b gh gw] in [0, 1]; for few pictures, see there.
+    """
+    image, params = batch["image"], prepared["params"]
+    look = partial(network.look, flip.net, params, network_input(image, flip.normalization))
+
+    def classify(nudges: Attention) -> tuple[Array, Attention]:
+        visual = look(nudges)
+        return jnp.mean(jnp.stack(_logits(flip, prepared, visual, image)), axis=0), visual.attention
+
+    shown = heat_maps(classify, flip.net.tower.size, len(image))
     if flip.net.cue is None:
         return shown
-    fused = _fused(flip, prepared, visual, batch["image"], first_only=False)[0]
-    cue_map = run(flip.net.cue, prepared["params"]["cue"], network.cue_patches(flip.net, visual, fused))
+    visual = look()
+    fused = _fused(flip, prepared, visual, image, first_only=False)[0]
+    cue_map = run(flip.net.cue, params["cue"], network.cue_patches(flip.net, visual, fused))
     return {"cue_map": jnp.clip(jnp.mean(cue_map, axis=-1), 0.0, 1.0), **shown}
 
 

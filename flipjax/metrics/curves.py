@@ -30,7 +30,7 @@ def roc(scores: Float[np.ndarray, "b"], is_bona_fide: Bool[np.ndarray, "b"]) -> 
     `fpr` is the share of attacks accepted, `tpr` the share of bona fide accepted.
 
     Raises:
-      MetricError: a class is missing or a score is not a number.
+      MetricError: a class is missing or a score is not a finite number.
     """
     accepted_attack, accepted_bona_fide, thresholds = _counts(scores, is_bona_fide)
     return Roc(
@@ -46,7 +46,7 @@ def auc(scores: Float[np.ndarray, "b"], is_bona_fide: Bool[np.ndarray, "b"]) -> 
     Computed in whole numbers (twice the area in counts), so it is exact up to one division.
 
     Raises:
-      MetricError: a class is missing or a score is not a number.
+      MetricError: a class is missing or a score is not a finite number.
 
     Example:
       >>> auc(np.array([0.9, 0.5, 0.5]), np.array([True, True, False]))
@@ -67,14 +67,14 @@ def tpr_at_fpr(
       scores: P(bona fide).
       positive: "bona_fide": share of bona fide accepted while at most `fpr` of the attacks are (FLIP).
         "attack": share of attacks detected while at most `fpr` of the bona fide are rejected
-        (InstructFLIP); ranked by 1 - score.
+        (InstructFLIP); ranked from the lowest score up.
       fpr: limit in [0, 1].
 
     Returns:
       Fraction in [0, 1]; 0 when no point but the origin satisfies the limit.
 
     Raises:
-      MetricError: a class is missing, a score is not a number, or `positive` is neither class.
+      MetricError: a class is missing, a score is not a finite number, or `positive` is neither class.
 
     Source: the metric code of FLIP and InstructFLIP (scikit-learn `roc_curve` with `drop_intermediate=True`).
     """
@@ -84,7 +84,7 @@ def tpr_at_fpr(
     if positive == "bona_fide":
         false_positives, true_positives, _ = _counts(scores, is_bona_fide)
     else:
-        false_positives, true_positives, _ = _counts(1 - scores.astype(np.float64), ~is_bona_fide)
+        false_positives, true_positives, _ = _counts(-scores, ~is_bona_fide)
     kept = _corners(false_positives, true_positives)
     within = kept & (false_positives / false_positives[-1] <= fpr)
     return float(true_positives[within][-1] / true_positives[-1]) if within.any() else 0.0

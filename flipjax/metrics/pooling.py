@@ -1,36 +1,37 @@
 """Frames to videos: the score of a video is the mean over its frames (SSDG, FLIP and InstructFLIP alike)."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from flipjax.core.errors import MetricError
 from flipjax.core.schemas import ScoreTable
+from flipjax.metrics.rates import require_finite
 
 
 def pool_videos(frames: ScoreTable) -> ScoreTable:
     """Returns one row per (domain, video_id), in order of first appearance, with the float64 mean of the frame scores.
 
-    The other columns are those of the video's first frame. A frame without a video_id is its own video.
+    The other columns are those of the video's first frame; a condition in which its frames differ is empty. A frame
+    without a video_id is its own video.
 
     Raises:
-      MetricError: a video holds both classes or two attack types, or a score is not a number.
+      MetricError: a video holds both classes or two attack types, or a score is not a finite number.
     """
-    if np.isnan(frames.score).any():
-        raise MetricError(
-            f"{int(np.isnan(frames.score).sum())} of {len(frames)} scores are not numbers; score the data again"
-        )
+    require_finite(frames.score)
     first, video = _video_rows(frames)
     for column in ("is_bona_fide", "attack_type"):
         _require_agreement(frames, first, video, column)
     means = np.bincount(video, weights=frames.score.astype(np.float64)) / np.bincount(video)
-    return ScoreTable(
-        sample_id=frames.sample_id[first],
-        video_id=frames.video_id[first],
-        subject_id=frames.subject_id[first],
-        domain=frames.domain[first],
-        is_bona_fide=frames.is_bona_fide[first],
-        attack_type=frames.attack_type[first],
-        score=means,
-    )
+    agreed = {name: _agreed(values, first, video) for name, values in frames.conditions.items()}
+    return replace(frames.take(first), score=means, conditions=agreed)
+
+
+def _agreed(values: np.ndarray, first: np.ndarray, video: np.ndarray) -> np.ndarray:
+    """The value that all frames of a video share, empty where they differ."""
+    kept = values[first]
+    kept[video[values != kept[video]]] = ""
+    return kept
 
 
 def _video_rows(frames: ScoreTable) -> tuple[np.ndarray, np.ndarray]:

@@ -18,17 +18,28 @@ def split_classes(
     """Returns the float64 scores of the bona fide and of the attack presentations.
 
     Raises:
-      MetricError: a class has no presentation, or a score is not a number.
+      MetricError: a class has no presentation, or a score is not a finite number.
     """
     for name, count in (("bona fide", is_bona_fide.sum()), ("attack", (~is_bona_fide).sum())):
         if not count:
             raise MetricError(f"{len(scores)} scores hold no {name} presentation; error rates need both classes")
-    if np.isnan(scores).any():
-        raise MetricError(
-            f"{int(np.isnan(scores).sum())} of {len(scores)} scores are not numbers; score the data again"
-        )
+    require_finite(scores)
     values = scores.astype(np.float64)
     return values[is_bona_fide], values[~is_bona_fide]
+
+
+def require_finite(scores: Float[np.ndarray, "b"]) -> None:
+    """Raises a MetricError where a score is NaN or infinite."""
+    bad = int(np.sum(~np.isfinite(scores)))
+    if bad:
+        raise MetricError(f"{bad} of {len(scores)} scores are not finite numbers; score the data again")
+
+
+def require_probabilities(scores: Float[np.ndarray, "b"]) -> None:
+    """Raises a MetricError where a score is outside [0, 1]: the papers' grid and calibration are defined there alone."""
+    bad = np.flatnonzero(~((scores >= 0) & (scores <= 1)))
+    if len(bad):
+        raise MetricError(f"score {scores[bad[0]]} is outside [0, 1]; expected P(bona fide), not a logit or a distance")
 
 
 def apcer_pooled(scores: Float[np.ndarray, "b"], is_bona_fide: Bool[np.ndarray, "b"], threshold: float) -> float:

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from flipjax.core.errors import ConfigError
-from flipjax.models.layers import LayerNorm, StackOutput, run_blocks
+from flipjax.models.layers import LayerNorm, Nudges, StackOutput, run_blocks
 
 COLOUR_FILTER_EVERY = 8
 UNTRAINED_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), OpenAI CLIP
@@ -70,7 +70,10 @@ class ImageOutput:
 
 
 class ImageTower(nn.Module):
-    """Vision transformer of CLIP; `project` adds the bare matrix into the joint space."""
+    """Vision transformer of CLIP; `project` adds the bare matrix into the joint space.
+
+    `nudges`, one per block, are added to the attention weights, so that a gradient with respect to them can be taken.
+    """
 
     size: ClipSize
     project: bool = True
@@ -78,7 +81,7 @@ class ImageTower(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b h w 3"]) -> ImageOutput:
+    def __call__(self, images: Float[Array, "b h w 3"], nudges: Nudges = None) -> ImageOutput:
         size, std = self.size, self.size.width**-0.5
         patches = PatchEmbed(size.width, size.patch, self.dtype, name="patch_embed")(images)
         class_embedding = self.param("class_embedding", nn.initializers.normal(std), (size.width,), jnp.float32)
@@ -87,7 +90,7 @@ class ImageTower(nn.Module):
         )
         first = jnp.broadcast_to(class_embedding, (patches.shape[0], 1, size.width))
         x = LayerNorm(name="ln_pre")(jnp.concatenate([first, patches], axis=1) + positions)
-        stack = run_blocks(x, layers=size.layers, heads=size.heads, dtype=self.dtype, remat=self.remat)
+        stack = run_blocks(x, layers=size.layers, heads=size.heads, dtype=self.dtype, remat=self.remat, nudges=nudges)
         ln_post = LayerNorm(name="ln_post")
         class_token = ln_post(stack.tokens[:, 0])
         embed = None
@@ -177,18 +180,11 @@ class Clip(nn.Module):
     ) -> tuple[ImageOutput, Float[Array, "k e"]]:
         return self.encode_image(images), self.encode_text(ids)
 
-    def encode_image(self, images: Float[Array, "b h w 3"]) -> ImageOutput:
-        return self.image(images)
+    def encode_image(self, images: Float[Array, "b h w 3"], nudges: Nudges = None) -> ImageOutput:
+        return self.image(images, nudges)
 
     def encode_text(self, ids: Int[Array, "k t"]) -> Float[Array, "k e"]:
         return self.text(ids)[0]
 
     def scale(self) -> Float[Array, ""]:
         return jnp.exp(self.logit_scale)
-
-
-def class_attention(attention: Float[Array, "b h n n"], grid: int) -> Float[Array, "b g g"]:
-    """Returns how much the class token attends to each patch in a block, mean over heads, largest = 1."""
-    weights = jnp.mean(attention[:, :, 0, 1:], axis=1)
-    weights = weights / jnp.max(weights, axis=-1, keepdims=True)
-    return rearrange(weights, "b (gh gw) -> b gh gw", gh=grid)

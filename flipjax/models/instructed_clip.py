@@ -4,7 +4,7 @@ Parameters are nested dicts `clip/image`, `content`, `style` (Q-Formers), `fusio
 `content_head` and `style_head`. Source: InstructFLIP sections 3.2 - 3.4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,19 +21,19 @@ from flipjax.core.rng import stream
 from flipjax.models.clip import ClipSize, ImageTower
 from flipjax.models.cue_generator import CueGenerator
 from flipjax.models.fusion import Fusion, FusionSize
-from flipjax.models.layers import Dense, Keys, run, torch_dense
+from flipjax.models.layers import Dense, Keys, Nudges, run, torch_dense
 from flipjax.models.qformer import QFormer, QFormerSize
 from flipjax.models.t5 import T5
 
 
 @flax.struct.dataclass
 class Visual:
-    """What the branches and heads read of an image: f_c, f_s, the class token, and where it looks in the last block."""
+    """What the branches and heads read of an image: f_c, f_s and the class token; and where every block looks."""
 
     content: Float[Array, "b n d"]
     style: Float[Array, "b s d"]
     class_token: Float[Array, "b d"]
-    attention: Float[Array, "b h n n"]
+    attention: tuple[Float[Array, "b h n n"], ...]
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ def style_tokens(blocks: tuple[Float[Array, "b n d"], ...]) -> Float[Array, "b s
     return jnp.stack(stats, axis=1)
 
 
-def look(net: InstructedClip, params: Tree, images: Float[Array, "b h w 3"]) -> Visual:
-    """Returns the image features."""
-    output = run(net.tower, params["clip"]["image"], images)
-    return Visual(output.content, style_tokens(output.blocks), output.class_token, output.attention[-1])
+def look(net: InstructedClip, params: Tree, images: Float[Array, "b h w 3"], nudges: Nudges = None) -> Visual:
+    """Returns the image features; `nudges` as in `ImageTower`."""
+    output = run(net.tower, params["clip"]["image"], images, nudges)
+    return Visual(output.content, style_tokens(output.blocks), output.class_token, output.attention)
 
 
 def context_of(visual: Visual, branch: str) -> Float[Array, "b m d"]:
@@ -218,6 +218,22 @@ def finish(
     rows = jnp.atleast_1d(jnp.asarray(which))
     begun = jax.tree.map(lambda leaf: leaf[rows], prepared["begun"][branch])
     return run(net.qformers[branch], prepared["params"][branch], begun, context_of(visual, branch), method="finish")
+
+
+def fuse_prepared(
+    net: InstructedClip,
+    prepared: Tree,
+    visual: Visual,
+    asked: Sequence[Int[Array, "b"] | int],
+    *,
+    first_only: bool,
+) -> list[Float[Array, "b r d"]]:
+    """Returns the fused tokens for every style question `asked`, numbers as in `finish`; the content branch has one."""
+    content, *selections = [
+        {branch: finish(net, prepared, branch, visual, which)} if branch in net.qformers else {}
+        for branch, which in (("content", 0), *(("style", which) for which in asked))
+    ]
+    return [fuse(net, prepared["params"], visual, {**content, **own}, first_only=first_only) for own in selections]
 
 
 def image_number(image: Array) -> Int[Array, "b"]:

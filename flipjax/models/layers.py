@@ -4,7 +4,8 @@ Matrix products run on 2-D operands with a float32 result whatever the compute t
 Dimension letters: b batch, n tokens, d width, h heads, k head width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -19,6 +20,8 @@ from flipjax.core.rng import stream
 
 Initializer = Callable[..., jax.Array]
 Keys = UInt32[Array, "b 2"] | None
+Nudge = Float[Array, "b heads n n"] | None
+Nudges = Sequence[Float[Array, "b heads n n"]] | None
 
 IMAGENET_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP_MEAN_STD = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -110,7 +113,7 @@ def attend(
 ) -> tuple[Float[Array, "b q d"], Float[Array, "b h q m"]]:
     """Returns softmax(query key^T) value with heads joined again, and the weights before `drop`; scaling is the caller's.
 
-    `mask` broadcasts against the weights, False = not attended; `drop` is applied to the weights (dropout).
+    `mask` broadcasts against the weights, False = not attended; `drop` is applied to the weights (dropout, a nudge).
     """
     logits = jnp.einsum("bhqk,bhmk->bhqm", query, key, preferred_element_type=jnp.float32)
     if mask is not None:
@@ -145,7 +148,10 @@ class Dropout(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; returns the output and the attention weights [b h n n]."""
+    """Multi-head self-attention; returns the output and the attention weights [b h n n].
+
+    `nudge` is added to the weights that mix the values: the gradient with respect to it is that of the weights.
+    """
 
     heads: int
     init_std: float
@@ -154,7 +160,7 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b n d"], mask: Bool[Array, "n n"] | None = None
+        self, x: Float[Array, "b n d"], mask: Bool[Array, "n n"] | None = None, nudge: Nudge = None
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b h n n"]]:
         d = x.shape[-1]
 
@@ -164,7 +170,8 @@ class Attention(nn.Module):
 
         query, key, value = heads_first("query"), heads_first("key"), heads_first("value")
         scale = (d // self.heads) ** -0.5
-        mixed, weights = attend(query * scale, key, value, mask=mask, dtype=self.dtype)
+        nudged = None if nudge is None else partial(jnp.add, nudge)
+        mixed, weights = attend(query * scale, key, value, mask=mask, dtype=self.dtype, drop=nudged)
         out = Dense(d, dtype=self.dtype, kernel_init=nn.initializers.normal(self.out_std), name="out")(mixed)
         return out, weights
 
@@ -197,12 +204,12 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b n d"], mask: Bool[Array, "n n"] | None = None
+        self, x: Float[Array, "b n d"], mask: Bool[Array, "n n"] | None = None, nudge: Nudge = None
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b h n n"]]:
         d = x.shape[-1]
         out_std = d**-0.5 * (2 * self.layers) ** -0.5
         attention = Attention(self.heads, init_std=d**-0.5, out_std=out_std, dtype=self.dtype, name="attn")
-        mixed, weights = attention(LayerNorm(name="ln_1")(x), mask)
+        mixed, weights = attention(LayerNorm(name="ln_1")(x), mask, nudge)
         x = x + mixed
         mlp = Mlp(init_std=(2 * d) ** -0.5, out_std=out_std, dtype=self.dtype, name="mlp")
         return x + mlp(LayerNorm(name="ln_2")(x)), weights
@@ -225,12 +232,17 @@ def run_blocks(
     mask: Bool[Array, "n n"] | None = None,
     dtype: DTypeLike = jnp.float32,
     remat: bool = False,
+    nudges: Nudges = None,
 ) -> StackOutput:
-    """Applies `layers` blocks named blocks_0 ...; call it inside a compact module. `remat` recomputes blocks backwards."""
+    """Applies `layers` blocks named blocks_0 ...; call it inside a compact module. `remat` recomputes blocks backwards.
+
+    `nudges`, one per block, are added to the attention weights, see `Attention`.
+    """
     block_type = nn.remat(Block) if remat else Block
     blocks, attention = [], []
     for i in range(layers):
-        x, weights = block_type(heads=heads, layers=layers, dtype=dtype, name=f"blocks_{i}")(x, mask)
+        nudge = None if nudges is None else nudges[i]
+        x, weights = block_type(heads=heads, layers=layers, dtype=dtype, name=f"blocks_{i}")(x, mask, nudge)
         blocks.append(x)
         attention.append(weights)
     return StackOutput(tokens=x, blocks=tuple(blocks), attention=tuple(attention))

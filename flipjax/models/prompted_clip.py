@@ -1,5 +1,7 @@
 """CLIP that scores a face by its cosine to averaged class prompts: what FLIP-IT and FLIP-MCL share at inference."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,9 @@ from jaxtyping import Array, Float, Int
 
 from flipjax.core.method import Batch, Rules, Tree
 from flipjax.core.numeric import unit
-from flipjax.models.clip import Clip, ImageOutput, class_attention
-from flipjax.models.layers import network_input, run
+from flipjax.models.clip import Clip
+from flipjax.models.layers import Nudges, network_input, run
+from flipjax.models.relevance import Attention, heat_maps
 
 
 def encode_prompts(clip: Clip, params: Tree, ids: Int[np.ndarray, "2 k t"]) -> Float[Array, "2 k e"]:
@@ -35,21 +38,26 @@ def prepare(clip: Clip, ids: Int[np.ndarray, "2 k t"], params: Tree, frozen: Tre
     return {"clip": kept, "class_vectors": class_vectors(encode_prompts(clip, params["clip"], ids))}
 
 
-def _forward(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> ImageOutput:
-    return run(clip, prepared["clip"], network_input(batch["image"], normalization), method="encode_image")
+def _classify(
+    clip: Clip, normalization: str, prepared: Tree, batch: Batch, nudges: Nudges = None
+) -> tuple[Float[Array, "b 2"], Attention]:
+    """The cosine logits, and every block's attention."""
+    images = network_input(batch["image"], normalization)
+    output = run(clip, prepared["clip"], images, nudges, method="encode_image")
+    logits = cosine_logits(output.embed, prepared["class_vectors"], prepared["clip"]["logit_scale"])
+    return logits, output.attention
 
 
 def score(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> Float[Array, "b"]:
     """Returns P(bona fide), the softmax of the cosine logits."""
-    embed = _forward(clip, normalization, prepared, batch).embed
-    assert embed is not None
-    logits = cosine_logits(embed, prepared["class_vectors"], prepared["clip"]["logit_scale"])
+    logits, _ = _classify(clip, normalization, prepared, batch)
     return jax.nn.softmax(logits)[:, 1]
 
 
 def explain(clip: Clip, normalization: str, prepared: Tree, batch: Batch) -> dict[str, Array]:
-    """Returns `attention` [b gh gw], the class token's in the last block, largest = 1."""
-    return {"attention": class_attention(_forward(clip, normalization, prepared, batch).attention[-1], clip.size.grid)}
+    """Returns the heat maps of `models.relevance`, [b gh gw] in [0, 1]; for few pictures, see there."""
+    classify = partial(_classify, clip, normalization, prepared, batch)
+    return heat_maps(classify, clip.size, len(batch["image"]))
 
 
 def trainable_rules(train_text: bool) -> Rules:

@@ -1,12 +1,13 @@
 """Speed of data preparation and input beside the same work in a plain PyTorch DataLoader, in one run, taking turns.
 
     python tests/benchmarks/data_pipeline.py --work=read [--augment=none|flip|instruct_flip] [--records=1024] [--rounds=5]
-    python tests/benchmarks/data_pipeline.py --work=align [--pictures=64] [--face=PORTRAIT.jpg]
+    python tests/benchmarks/data_pipeline.py --work=align [--pictures=256] [--face=PORTRAIT.jpg]
 
 `read`: 224 px PNG crops to training batches of 24 with plain views: our records through grain with two read threads; a
-DataLoader with two workers over the same PNG bytes in files, with the same decoder and views; and bare PNG decoding in two
-threads. `align`: pictures of 1280x720 to aligned crops: our process pool with two workers into its cache; a DataLoader
-with two workers that decodes, aligns and encodes alike. Every side does the whole work once before the first round.
+DataLoader with two workers over the same PNG bytes in files, decoded by Pillow, with the same views; and bare PNG decoding
+by Pillow in two threads. `align`: pictures of 1280x720 to aligned crops, start-up included: our process pool with two
+workers into its cache; a DataLoader with two workers that decodes, aligns and encodes alike. Every side does the whole
+work once before the first round.
 
 Prints one JSON line: images/s of each side (median, and smallest and largest of the rounds) and the ratios round by round.
 Needs torch; says so and gives no number where the machine is busy.
@@ -34,8 +35,8 @@ from data_prep import stage
 from data_prep.cache import CropCache
 from data_prep.crops import encode
 from data_prep.datasets import own
-from data_prep.records import write_domain
 from data_prep.recipes import CropOptions
+from data_prep.records import write_domain
 from flipjax.core import command
 from flipjax.core.errors import ConfigError
 from flipjax.core.rng import host_stream
@@ -113,7 +114,11 @@ def read_sides(folder: Path, count: int, augment: str) -> dict[str, Side]:
 
 
 def align_sides(folder: Path, count: int, face: str) -> dict[str, Side]:
-    """Returns the sides of `--work=align`; cropping `count` pictures anew is one unit of work."""
+    """Returns the sides of `--work=align`; cropping `count` pictures anew is one unit of work.
+
+    OpenCV keeps to one thread here: workers that are forked from a process with its threads would wait for them for ever.
+    """
+    cv2.setNumThreads(0)
     rows = ["path,label"]
     for number in range(count):
         Image.fromarray(_scene(number, face)).save(folder / f"{number}.jpg", quality=90)
@@ -162,7 +167,6 @@ class _Scenes:
         return self.count
 
     def __getitem__(self, number: int) -> int:
-        cv2.setNumThreads(1)
         crops = align.align(media.load_image(self.folder / f"{number}.jpg"))
         for crop in crops[:1]:
             (self.folder / f"{number}.out.png").write_bytes(encode(crop.image, "png"))
@@ -210,7 +214,7 @@ if __name__ == "__main__":
     flags.DEFINE_enum("work", "read", ["read", "align"], "what is measured")
     flags.DEFINE_enum("augment", "none", transforms.AUGMENTS, "views of --work=read")
     flags.DEFINE_integer("records", 1008, "records of --work=read", lower_bound=BATCH)
-    flags.DEFINE_integer("pictures", 64, "pictures of --work=align", lower_bound=1)
+    flags.DEFINE_integer("pictures", 256, "pictures of --work=align", lower_bound=1)
     flags.DEFINE_string("face", "", "a portrait to put into the pictures of --work=align")
     flags.DEFINE_integer("rounds", 5, "rounds that count", lower_bound=1)
     flags.DEFINE_bool("ignore_load", False, "measure on a busy machine all the same")

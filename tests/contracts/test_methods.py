@@ -29,7 +29,7 @@ from golden_cases import assert_within
 
 METHODS = [module.name for module in pkgutil.iter_modules(flipjax.methods.__path__)]
 ALWAYS = ("image", "is_bona_fide", "mask")
-HEAT_MAPS = {"attention", "cue_map"}
+HEAT_MAPS = {"attack_relevance", "attention", "bona_fide_relevance", "cue_map", "rollout"}
 # Published and counted, but read by nothing: the text outputs of the last Q-Former layer, of two, are discarded.
 READ_BY_NOTHING = {"instruct_flip": r"(content|style)/layers_1/text_mlp/"}
 REAL, PADDED = 6, 8

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -206,7 +207,7 @@ def test_a_damaged_record_surfaces_as_an_image_error_naming_the_sample(records, 
     bad = int(sampling.balanced(records.index, batch_size=6, seed=4).global_indices(2)[1])
 
     def record(self, row):
-        return {"image": b"\x89PNG torn"} if row == bad else sound(self, row)
+        return SimpleNamespace(image=b"\x89PNG torn") if row == bad else sound(self, row)
 
     monkeypatch.setattr(source.Records, "_record", record)
     with pytest.raises(ImageError) as caught:

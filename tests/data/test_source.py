@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -123,7 +124,7 @@ def test_damaged_records_and_missing_shards_are_named(tmp_path, make_domain):
 
 def test_undecodable_pixels_are_an_image_error(data_dir, monkeypatch):
     records = source.Records(data_dir, source.read_index(data_dir, "M"))
-    monkeypatch.setattr(source.Records, "_record", lambda self, row: {"image": b"\x89PNG nothing"})
+    monkeypatch.setattr(source.Records, "_record", lambda self, row: SimpleNamespace(image=b"\x89PNG nothing"))
     with pytest.raises(ImageError, match=r"image of sample 'M/p\d+/v\d/f\d'"):
         records.image(0)
 

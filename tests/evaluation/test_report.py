@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flipjax.core.schemas import Question, ScoreTable
-from flipjax.evaluation import figures, protocol, report
+from flipjax.evaluation import curve_figures, figures, protocol, report
 from flipjax.evaluation.answers import AnswerTable
 from flipjax.evaluation.answers_shown import Picture, bars_by_question
 from flipjax.metrics.curves import roc
@@ -180,7 +180,9 @@ def test_saturated_scores_draw_inside_the_frame() -> None:
 
 def test_roc_path_starts_at_reject_all_and_ends_at_accept_all() -> None:
     table = _frames(1)
-    svg = figures.roc_figure([figures.Curve("a", roc(table.score, table.is_bona_fide), (("test_eer", 0.1, 0.9),))])
+    svg = curve_figures.roc_figure(
+        [curve_figures.Curve("a", roc(table.score, table.is_bona_fide), (("test_eer", 0.1, 0.9),))]
+    )
     path = ElementTree.fromstring(svg).find("path")
     assert path is not None and path.get("d", "").startswith("M48 282L") and path.get("d", "").endswith("L428 12")
 
@@ -238,7 +240,7 @@ def test_cue_map_says_what_it_means_and_attention_does_not() -> None:
     page = _page({"a": _frames(1)}, pictures=[Picture(b"x", "a face", "attention")])
     assert "a face; attention" in page and "1 = attack" not in page and "fixed scale" not in page
     page = _page({"a": _frames(1)}, pictures=[Picture(b"x", "a face", "cue_map")])
-    assert "1 = attack" in page and "the same fixed scale" in page and "<article>" not in page
+    assert "1 = attack" in page and "the same fixed scale" in page and "Telling faces" not in page
 
 
 def test_answers_that_are_no_numbers_do_not_break_the_page() -> None:
@@ -256,3 +258,97 @@ def test_sweep_lists_accuracies_of_the_runs_that_have_them() -> None:
     assert "camera quality answers right, %" in section
     rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', section, flags=re.S))
     assert "<b>50.00</b>" in rows["asked"] and rows["plain"].count("<b>–</b>") == 2
+
+
+def _section(page: str, heading: str) -> str:
+    (found,) = re.findall(rf"<section>\s*<h2>{heading}.*?</section>", page, flags=re.S)
+    return found
+
+
+def test_rules_fixed_on_source_validation_state_their_data_and_the_others_are_marked() -> None:
+    tables = {"a": _frames(1)}
+    metrics = protocol.evaluate(tables, _frames(3), resamples=20)
+    page = report.render_report(title="t", metrics=metrics, tables=tables, context={})
+    panels = re.findall(r'<div class="(honest-panel|papers-panel seen)">(.*?)</table>', page, flags=re.S)
+    assert [kind for kind, _ in panels] == [
+        "honest-panel",
+        "papers-panel seen",
+        "honest-panel",
+        "honest-panel",
+        "papers-panel seen",
+    ]
+    for kind, text in panels:
+        assert ("has looked at the target" in text) == (kind == "papers-panel seen")
+        assert ("source validation, 60 videos of m" in text) == (kind == "honest-panel")
+    for key in ("tpr_at_fpr1_bona_fide", "bpcer20", "bpcer100"):
+        assert f"<b>{metrics['targets']['a'][key]:.2f}</b>" in panels[-1][1]
+
+
+def test_curves_have_bands_and_a_mark_per_rule() -> None:
+    page = _page({"a": _frames(1), "b": _frames(2)}, _frames(3))
+    section = _section(page, "ROC per target")
+    assert section.count('class="band') == 4 and section.count('aria-label="DET of') == 2
+    assert section.count('aria-label="ROC of a, b"') == 1
+    for rule in ("source_val", "source_val_bpcer1", "source_val_apcer1", "test_eer"):
+        # In the legend; in the ROC of both, and in the ROC and the DET curve of either.
+        assert len(re.findall(rf'class="[^"]*mark {rule}"', section)) == 1 + 2 + 4
+
+
+def test_conditions_and_worst_errors_are_listed_at_the_honest_threshold() -> None:
+    table = _frames(1)
+    light = np.where(np.arange(60) < 30, "dark", "").astype(object)
+    table = ScoreTable(**{**table.__dict__, "conditions": {"illumination": light}})
+    metrics = protocol.evaluate({"a": table}, _frames(3), resamples=20)
+    page = report.render_report(title="t", metrics=metrics, tables={"a": table}, context={})
+    section = _section(page, "Errors by condition")
+    assert "dark" in section and "unknown" in section and "At the source validation threshold" in section
+    cut = metrics["targets"]["a"]["rules"]["source_val"]["threshold"]
+    rejected = np.flatnonzero(table.is_bona_fide & (table.score < cut))
+    worst = rejected[np.argmin(table.score[rejected])]
+    section = _section(page, "Worst errors")
+    assert (
+        f"f{worst}</th>" in section and f"{cut - table.score[worst]:.4f}" in section and "illumination dark" in section
+    )
+    own = _page({"a": table})
+    assert "has looked at the target" in _section(own, "Errors by condition")
+
+
+def test_views_of_a_face_replace_its_picture_and_errors_are_said_in_words() -> None:
+    views = {"crop": b"crop", "cue_map": b"cue", "attention": b"at"}
+    face = Picture(b"png", "a: photo", "cue_map", {}, "attack_accepted", views)
+    right = Picture(b"png", "a: poster", "cue_map", {}, "attack_rejected", views)
+    section = _section(_page({"a": _frames(1)}, pictures=[face, right]), "Pictures")
+    assert section.count("data:image/jpeg;base64,") == 6 and "image/png" not in section
+    assert "<small>cue map: 1 = attack</small>" in section and "<small>attention</small>" in section
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", section)
+    assert "✗ error" in captions[0] and "a: photo; attack accepted" in captions[0]
+    assert captions[1] == "a: poster; attack rejected"
+
+
+def test_data_used_stand_with_their_digests() -> None:
+    use = {"purpose": "training", "domain": "m<", "splits": "", "bona_fide": 7, "attack": 8, "digest": "0123abcd"}
+    section = _section(_page({"a": _frames(1)}, data_uses=[use], revision="abc"), "Repeat this run")
+    assert (
+        "m&lt;" in section
+        and "<code>0123abcd</code>" in section
+        and "not known" in section
+        and "<code>abc</code>" in section
+    )
+
+
+def test_ten_thousand_samples_stay_below_five_megabytes() -> None:
+    rng = np.random.default_rng(0)
+    count = 10_000
+    label = np.arange(count) % 4 == 0
+    ids, people = (np.array([f"p{i % size}" for i in range(count)], dtype=object) for size in (count, 100))
+    kinds = np.where(label, "", np.array(["photo", "pc_screen", "mask_3d"], dtype=object)[np.arange(count) % 3])
+    conditions = {
+        name: np.array([f"{name}{i % 40}" for i in range(count)], dtype=object) for name in ("device", "session")
+    }
+    scores = np.clip(rng.normal(0.4 + 0.2 * label, 0.2), 0, 1)
+    table = ScoreTable(
+        ids, ids, people, np.full(count, "m", dtype=object), label, kinds.astype(object), scores, conditions
+    )
+    metrics = protocol.evaluate({"a": table}, None, resamples=0)
+    page = report.render_report(title="t", metrics=metrics, tables={"a": table}, context={})
+    assert len(page.encode()) < 1_000_000, "leaves four of the five megabytes to pictures"

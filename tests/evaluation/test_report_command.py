@@ -1,5 +1,6 @@
 """The command as a user runs it: its own process, plain files in, files out."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -54,21 +55,110 @@ def test_polarity_flag_gives_the_same_numbers(tmp_path: Path) -> None:
     ("args", "message"),
     [
         (["--scores=none.csv", "--out=out"], "none.csv does not exist"),
-        (["--out=out"], "give --scores=CSV"),
-        (["--scores=good.csv"], "give --scores=CSV"),
+        (["--out=out"], "give --scores=FILE"),
+        (["--scores=good.csv"], "give --scores=FILE"),
         (["--scores=good.csv", "--out=out", "stray"], "'stray' is no flag"),
         (["--scores=attacks.csv", "--out=out"], "target 'attacks': 40 scores hold no bona fide"),
         (["--scores=good.csv", "--dev=attacks.csv", "--out=out"], "source validation: 40 scores hold no bona fide"),
         (["--scores=good.csv", "--out=good.csv"], "cannot write good.csv"),
-        (["--scores=good.csv", "--out=out", "--positive=fake"], "positive"),
+        (["--scores=good.csv", "--out=out", "--positive=fake"], "positive 'fake' unknown"),
+        (["--scores=good.csv", "--out=out", "--format=flip"], "has no column, expected exactly one of path"),
+        (["--scores=mixed.csv", "--out=out"], "target 'mixed': video 'f1' of domain 'm' has frames of different"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(tmp_path: Path, args: list[str], message: str) -> None:
-    _scores(tmp_path / "good.csv", 0), _scores(tmp_path / "attacks.csv", 0, attack_only=True)
+    good = _scores(tmp_path / "good.csv", 0).read_text()
+    _scores(tmp_path / "attacks.csv", 0, attack_only=True)
+    (tmp_path / "mixed.csv").write_text(good + "other,f1,f1,m,False,photo,0.5\n")
     done = _run(*args, cwd=tmp_path)
     assert done.returncode == 1 and message in done.stderr
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["attacks.csv", "good.csv"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["attacks.csv", "good.csv", "mixed.csv"]
+
+
+def test_files_of_other_projects_give_the_numbers_of_ours(tmp_path: Path) -> None:
+    """The same scores in three formats, each with its own polarity; the dev file has yet another format."""
+    rows = list(csv.DictReader(_scores(tmp_path / "t.csv", 0).read_text().splitlines()))
+    _scores(tmp_path / "dev.csv", 2)
+    bona_fide = [row["is_bonafide"] == "True" for row in rows]
+    pictures = [f"x/test/{'real' if real else 'fake'}/{i}.png" for i, real in enumerate(bona_fide)]
+    scores = [float(row["score"]) for row in rows]
+    bob = "".join(f"{real},{'' if real else 'photo'},{score}\n" for real, score in zip(bona_fide, scores, strict=True))
+    flip = "".join(
+        f"{path},{int(real)},{score}\n" for path, real, score in zip(pictures, bona_fide, scores, strict=True)
+    )
+    heads = [
+        {"label": "real" if real else "fake", "score": 1 - score} for real, score in zip(bona_fide, scores, strict=True)
+    ]
+    logs = [{"img_path": path, "binary_head": head} for path, head in zip(pictures, heads, strict=True)]
+    contents = {"bob.csv": f"is_bonafide,attack_type,score\n{bob}", "flip.csv": f"path,label,score\n{flip}"}
+    for name, content in (contents | {"logs.json": json.dumps(logs)}).items():
+        (tmp_path / name).write_text(content)
+    args = [f"--scores={name}" for name in ("t.csv", "bob.csv", "flip.csv", "logs.json")]
+    done = _run(*args, "--dev=dev.csv", "--out=out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(maxsplit=1)[1][:20] for line in done.stderr.splitlines()] == [
+        "bob.csv: read as bob",
+        "flip.csv: read as fl",
+        "logs.json: read as i",
+    ]
+    targets = json.loads((tmp_path / "out" / "metrics.json").read_text())["targets"]
+    for name in ("bob", "flip", "logs"):
+        for key in ("auc", "hter", "tpr_at_fpr1_bona_fide"):
+            assert targets[name][key] == pytest.approx(targets["t"][key]), (name, key)
+        assert targets[name]["rules"]["source_val"]["threshold"] == targets["t"]["rules"]["source_val"]["threshold"]
+
+
+def test_scores_of_another_kind_rank_alike_and_leave_out_what_needs_probabilities(tmp_path: Path) -> None:
+    _scores(tmp_path / "t.csv", 0)
+    lines = [line.rpartition(",") for line in (tmp_path / "t.csv").read_text().splitlines()]
+    stretched = [f"{row},{30 * float(score) - 7}" for row, _, score in lines[1:]]
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "t.csv").write_text("\n".join([f"{lines[0][0]},score", *stretched]) + "\n")
+    for folder, options in (("p", ["--scores=t.csv"]), ("r", ["--scores=raw/t.csv", "--score_range=any"])):
+        done = _run(*options, f"--out={folder}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / out / "metrics.json").read_text())["targets"]["t"] for out in ("p", "r")]
+    for key in ("auc", "tpr_at_fpr1_bona_fide", "tpr_at_fpr1_attack"):
+        assert found[1][key] == pytest.approx(found[0][key])
+    assert {"brier", "calibration_error"} <= found[0].keys() and not {"brier", "calibration_error"} & found[1].keys()
+
+
+def test_two_systems_give_a_page_of_their_own(tmp_path: Path) -> None:
+    _scores(tmp_path / "a.csv", 0), _scores(tmp_path / "b.csv", 1), _scores(tmp_path / "dev.csv", 2)
+    args = ["--scores=a.csv", "--against=b.csv", "--dev=dev.csv", "--against_dev=dev.csv"]
+    done = _run(*args, "--out=out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["versus.html"]
+    page = (tmp_path / "out" / "versus.html").read_text()
+    assert f"python -m flipjax.report {' '.join(args)} --out=out" in page and "m: HTER" in done.stdout
+
+
+def test_a_page_is_copied_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text('<p>words</p><img src="data:image/png;base64,eA==" alt="a">')
+    done = _run("--page=report.html", "--no-images", "--out=out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<p>words</p>" in page and "<img" not in page and "out/report.html" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--scores=a.csv", "--scores=a.csv", "--against=a.csv"], "2 --scores and 1 --against"),
+        (["--scores=a.csv", "--against=a.csv", "--dev=a.csv"], "both --dev and --against_dev"),
+        (["--scores=a.csv", "--against_dev=a.csv", "--dev=a.csv"], "--against_dev is for --against"),
+        (["--page=a.csv", "--no-images", "--against=a.csv"], "--against compares with --scores"),
+        (["--page=a.csv", "--scores=a.csv"], "give --scores=FILE (once per target) or --page=FILE"),
+        (["--page=a.csv"], "give --no-images as well"),
+        (["--page=none.html", "--no-images"], "none.html' cannot be read"),
+    ],
+)
+def test_flags_that_do_not_go_together(tmp_path: Path, args: list[str], message: str) -> None:
+    _scores(tmp_path / "a.csv", 0)
+    done = _run(*args, "--out=out", cwd=tmp_path)
+    assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_jax_is_never_imported(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from flipjax.core.errors import ConfigError, DataError
-from flipjax.core.schemas import ScoreTable
-from flipjax.evaluation.score_files import COLUMNS, read_scores, read_targets, write_scores, write_text
+from flipjax.core.schemas import CONDITIONS, ScoreTable
+from flipjax.evaluation.score_files import COLUMNS, csv_rows, read_scores, write_scores, write_text
 
 HEADER = ",".join(COLUMNS)
 
@@ -63,9 +63,15 @@ def test_other_column_orders_extra_columns_and_byte_order_marks_are_fine(tmp_pat
         (["a,,,m,true,,0.5"], "line 2: is_bonafide 'true' is neither True nor False"),
         (["a,,,m,True,,0.5", "b,,,m,1,,0.5"], "line 3: is_bonafide '1'"),
         (["a,,,m,True,,high"], "line 2: score 'high' is not a number"),
-        (["a,,,m,True,,1.5"], r"line 2: score '1.5' is outside \[0, 1\]"),
-        (["a,,,m,True,,nan"], "line 2: score 'nan' is outside"),
-        (["a,,,m,True,,-0.1"], "line 2: score '-0.1' is outside"),
+        (["a,,,m,True,,1.5"], r"line 2: score '1.5' is not a probability in \[0, 1\]; score_range=any reads"),
+        (["a,,,m,True,,0.5", "b,,,m,True,,nan"], r"line 3: score 'nan' is not a probability in \[0, 1\]$"),
+        (["a,,,m,True,,-0.1"], "line 2: score '-0.1' is not a probability"),
+        (["a,,,m,True,,"], "line 2: score '' is not a number; expected a probability"),
+        (
+            ["a,,,m,True,,0.5", "b,,,m,True,,0.5", "", "a,v,,m,False,,0.1"],
+            "line 5: sample 'a' is also in .*, line 2; keep",
+        ),
+        (['"a\nb",,,m,True,,0.5', "c,,,m,True,,2"], "line 4: score '2'"),
         (["a,,,m,True,"], "line 2: the row has more or fewer fields"),
         (["a,,,m,True,,0.5,more"], "line 2: the row has more or fewer fields"),
         ([], "no rows below its header"),
@@ -103,17 +109,51 @@ def test_scores_outside_the_unit_interval_are_not_written(tmp_path: Path, bad: f
     assert not list(tmp_path.iterdir())
 
 
-def test_targets_are_named_by_file_or_by_domain(tmp_path: Path) -> None:
-    write_scores(tmp_path / "one.csv", _table(np.full(4, 0.5)))
-    write_scores(tmp_path / "two.csv", _table(np.array([0.1, 0.2, 0.3, 0.4]), ("x", "y")))
-    targets = read_targets([tmp_path / "one.csv", tmp_path / "two.csv"])
-    assert {name: list(table.score) for name, table in targets.items()} == {
-        "one": [0.5] * 4,
-        "x": [0.1, 0.3],
-        "y": [0.2, 0.4],
-    }
-    with pytest.raises(ConfigError, match="two targets are named 'one'"):
-        read_targets([tmp_path / "one.csv", tmp_path / "one.csv"])
+def test_the_same_name_in_two_domains_or_no_name_at_all_is_no_duplicate(tmp_path: Path) -> None:
+    rows = ["a,,,m,True,,0.5", "a,,,c,True,,0.5", ",,,m,True,,0.5", ",,,m,True,,0.5"]
+    assert len(read_scores(_write(tmp_path / "m.csv", *rows))) == 4
+
+
+def test_scores_of_another_kind_are_marked_and_never_bent(tmp_path: Path) -> None:
+    path = _write(tmp_path / "m.csv", "a,,,m,True,,7.25", "b,,,m,False,,-1e3", "c,,,m,False,,0.5")
+    table = read_scores(path, score_range="any")
+    assert list(table.score) == [7.25, -1000, 0.5] and not table.is_probability
+    assert list(read_scores(path, "attack", score_range="any").score) == [-7.25, 1000, -0.5]
+    with pytest.raises(DataError, match=r"line 2: score 'inf' is not a finite number$"):
+        read_scores(_write(tmp_path / "i.csv", "a,,,m,True,,inf"), score_range="any")
+    with pytest.raises(ConfigError, match="score_range 'all' unknown"):
+        read_scores(path, score_range="all")
+    with pytest.raises(DataError, match=r"no probabilities have no place in a score file; o\.csv was not written"):
+        write_scores(tmp_path / "o.csv", replace(table, score=np.full(3, 0.5)))
+
+
+def test_conditions_follow_the_fixed_columns_where_a_row_knows_them(tmp_path: Path) -> None:
+    light, place, nothing = (np.array(values, dtype=object) for values in (["dark", ""], ["a,b", "é"], ["", ""]))
+    table = replace(
+        _table(np.array([0.25, 0.5])), conditions={"session": place, "illumination": light, "device": nothing}
+    )
+    write_scores(tmp_path / "m.csv", table)
+    assert (tmp_path / "m.csv").read_text().splitlines()[0] == f"{HEADER},illumination,session"
+    back = read_scores(tmp_path / "m.csv").conditions
+    assert list(back) == ["illumination", "session"]
+    np.testing.assert_array_equal(back["illumination"], light)
+    np.testing.assert_array_equal(back["session"], place)
+    assert read_scores(_write(tmp_path / "none.csv", "a,,,m,True,,0.5")).conditions == {}
+    assert read_scores(_write(tmp_path / "none.csv", "a,,,m,True,,0.5,", header=f"{HEADER},device")).conditions == {}
+    assert not set(CONDITIONS) & set(COLUMNS)
+
+
+def test_two_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has two columns named 'score'"):
+        read_scores(_write(tmp_path / "m.csv", "a,,,m,True,,0.5,0.6", header=f"{HEADER},score"))
+
+
+def test_csv_rows_give_text_and_place(tmp_path: Path) -> None:
+    rows = list(csv_rows(_write(tmp_path / "t.csv", "1,2", "", "3,4", header="a,b"), ("b",), "table"))
+    assert [(place.rpartition(", ")[2], row) for place, row in rows] == [
+        ("line 2", {"a": "1", "b": "2"}),
+        ("line 4", {"a": "3", "b": "4"}),
+    ]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

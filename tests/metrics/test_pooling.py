@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,15 @@ def test_a_video_of_two_kinds_is_an_error(row, column: str) -> None:
         pool_videos(_table([("a", "m", True, "", 0.3), row]))
 
 
-def test_scores_that_are_not_numbers_are_an_error() -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_an_error(bad: float) -> None:
     with pytest.raises(MetricError, match="1 of 1 scores"):
-        pool_videos(_table([("a", "m", True, "", np.nan)]))
+        pool_videos(_table([("a", "m", True, "", bad)]))
+
+
+def test_a_video_keeps_the_conditions_that_its_frames_share_and_the_kind_of_score() -> None:
+    frames = _table([("a", "m", True, "", 3.0), ("a", "m", True, "", 5.0), ("b", "m", False, "photo", -2.0)])
+    device = {"device": np.array(["phone", "laptop", "tablet"], dtype=object)}
+    videos = pool_videos(replace(frames, conditions=device, is_probability=False))
+    assert list(videos.conditions["device"]) == ["", "tablet"] and not videos.is_probability
+    assert list(device["device"]) == ["phone", "laptop", "tablet"], "the frames' own are left alone"

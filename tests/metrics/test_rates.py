@@ -51,6 +51,14 @@ def test_missing_class_is_an_error(rate, label: list[bool], missing: str) -> Non
         rate(np.array([0.1, 0.2]), np.array(label), 0.5)
 
 
-def test_scores_that_are_not_numbers_are_an_error() -> None:
-    with pytest.raises(MetricError, match="1 of 2 scores are not numbers"):
-        rates.hter(np.array([np.nan, 0.2]), np.array([True, False]), 0.5)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_are_an_error(bad: float) -> None:
+    with pytest.raises(MetricError, match="1 of 2 scores are not finite numbers"):
+        rates.hter(np.array([bad, 0.2]), np.array([True, False]), 0.5)
+
+
+@pytest.mark.parametrize("bad", [-1e-9, 1.000001, np.nan])
+def test_scores_that_are_no_probabilities_are_an_error(bad: float) -> None:
+    rates.require_probabilities(np.array([0.0, 1.0, 0.5]))
+    with pytest.raises(MetricError, match=f"score {bad} is outside"):
+        rates.require_probabilities(np.array([0.5, bad]))

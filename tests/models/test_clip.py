@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import plain_numpy as plain
-from flipjax.models.clip import Clip, ClipSize, ImageOutput, ImageTower, PatchEmbed, TextTower, class_attention
+from flipjax.models.clip import Clip, ClipSize, ImageOutput, ImageTower, PatchEmbed, TextTower
 from flipjax.models.layers import Block, LayerNorm
 from golden_cases import assert_within
 
@@ -181,13 +181,3 @@ def test_clip_encodes_both_sides_with_its_towers(image, text) -> None:
     assert_within(image_output.embed, out.embed, 1e-6)
     assert_within(text_embeds, encode(texts, IDS), 1e-6)
     assert float(scale) == pytest.approx(50.0, rel=1e-5)
-
-
-def test_class_attention_is_the_mean_of_heads_in_grid_order() -> None:
-    weights = np.zeros((1, 2, 5, 5), np.float32)
-    weights[0, 0, 0, 1:] = [0.1, 0.2, 0.3, 0.0]
-    weights[0, 1, 0, 1:] = [0.1, 0.0, 0.5, 0.4]
-    x = jnp.zeros((1, 5, 2))
-    ignored = jnp.full((1, 2, 5, 5), 0.2)
-    out = ImageOutput(x, x, x[:, 0], None, (x, x), (ignored, jnp.asarray(weights)))
-    assert_within(class_attention(out.attention[-1], 2), np.array([[[0.25, 0.25], [1.0, 0.5]]]), 1e-6)

@@ -75,7 +75,7 @@ def params_of(**changes: Any) -> Any:
 def visual_of(net: network.InstructedClip) -> network.Visual:
     n, d = 1 + net.tower.size.grid**2, net.tower.size.width
     content = normal(ROWS, n, d)
-    return network.Visual(content, normal(ROWS, 2, d), content[:, 0], normal(ROWS, 2, n, n))
+    return network.Visual(content, normal(ROWS, 2, d), content[:, 0], (normal(ROWS, 2, n, n),))
 
 
 @pytest.fixture(scope="module")
