@@ -155,7 +155,8 @@ def _parsed(serialized: bytes) -> _Record:
     """Parses two fields alone: the index knows the rest, and parsing all of them takes longer than reading the record."""
     from tensorflow_datasets.proto import tf_example_pb2
 
-    fields = tf_example_pb2.Example.FromString(serialized).features.feature
+    generated: Any = tf_example_pb2  # its messages are made at import, unseen by type checkers
+    fields = generated.Example.FromString(serialized).features.feature
     image, sample_id = (fields[name].bytes_list.value[0] for name in ("image", "sample_id"))
     return _Record(image, sample_id.decode())
 
