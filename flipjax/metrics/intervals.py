@@ -2,7 +2,12 @@
 
 The interval is est +- t * se on the logit scale: se is the standard deviation over resamples times sqrt(g / (g - 1)), t the
 quantile of Student's distribution with g - 1 degrees of freedom, g the number of people in the class that fewer show.
-COVERAGE
+
+Coverage of HTER at a fixed threshold, simulated by tests/benchmarks/coverage.py (2,000 test sets a case, nine cases of error
+rates and of how people differ): 92.7 to 96.0 % with 20 people of 2 + 6 presentations (MSU-MFSD's test part), 93.5 to 95.5 %
+with 20 or 35 people of 4 + 20 (Replay-Attack), 91.8 to 95.0 % with 20 and 92.9 to 95.0 % with 40 people of 18 + 72
+(OULU-NPU). The plain percentile interval of the same resamples holds 87.5 to 93.5 %. What 20 people leave short shows where
+the same people are hard in both classes.
 """
 
 import numpy as np
