@@ -7,7 +7,10 @@ Coverage of HTER at a fixed threshold, simulated by tests/benchmarks/coverage.py
 rates and of how people differ): 92.7 to 96.0 % with 20 people of 2 + 6 presentations (MSU-MFSD's test part), 93.5 to 95.5 %
 with 20 or 35 people of 4 + 20 (Replay-Attack), 91.8 to 95.0 % with 20 and 92.9 to 95.0 % with 40 people of 18 + 72
 (OULU-NPU). The plain percentile interval of the same resamples holds 87.5 to 93.5 %. What 20 people leave short shows where
-the same people are hard in both classes.
+the same people are hard in both classes. Of other rates (1,000 test sets a case) AUC is held in 88 to 95 % of them, the EER
+with its threshold chosen anew in 92 to 99 %. TPR@FPR=1% of attacks is held in 70 to 84 % of the test sets with 40 or 80 bona
+fide presentations and in 86 to 95 % of the larger ones: 1 % of 80 is less than one, so such a test set shows the rate at an
+FPR of zero, which is another one, however many resamples there are.
 """
 
 import numpy as np

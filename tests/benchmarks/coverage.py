@@ -93,8 +93,8 @@ def main(argv: list[str]) -> None:
     for name, size in SIZES.items():
         for case in (Case(size, *errors, correlation) for errors in ERRORS for correlation in CORRELATIONS):
             shares = measure(case, repeats=given.repeats, resamples=given.resamples)
-            line = {"size": name, **asdict(case), **{key: round(100 * share, 1) for key, share in shares.items()}}
-            sys.stdout.write(json.dumps(line) + "\n")
+            percent = {key: round(100 * share, 1) for key, share in shares.items()}
+            sys.stdout.write(json.dumps({"name": name, **asdict(case), "covered_percent": percent}) + "\n")
             sys.stdout.flush()
 
 

@@ -25,6 +25,7 @@ def test_no_error_seen_leaves_room_for_errors() -> None:
     assert low == 0 and (1 - high) ** 20 == pytest.approx(0.025)
     assert intervals.interval(1.0, np.ones(50), 20) == (pytest.approx(1 - high), 1.0)
     assert intervals.interval(1.0, np.linspace(0, 1, 101), 20)[0] == pytest.approx(0.025)
+    assert intervals.interval(0.0, np.linspace(0, 1, 101), 20)[1] == pytest.approx(0.975)
 
 
 def test_subjects_with_equal_videos_are_drawn_whole(make_videos) -> None:

@@ -31,9 +31,14 @@ def test_many_are_tested_by_chi_square(only_first: int, only_second: int) -> Non
 
 
 def test_every_system_has_its_threshold_and_a_score_at_it_is_accepted() -> None:
-    label = np.array([True, True, False])
-    found = mcnemar(np.array([0.5, 0.4, 0.1]), np.array([0.5, 0.4, 0.1]), label, thresholds=(0.5, 0.4))
+    """The first accepts 0.5 alone, the second 0.5 and 0.4; both reject 0.1."""
+    scores, label = np.array([0.5, 0.4, 0.1]), np.array([True, True, False])
+    found = mcnemar(scores, scores, label, thresholds=(0.5, 0.4))
     assert (found.only_first_right, found.only_second_right) == (0, 1)
+    found = mcnemar(scores, scores, label, thresholds=(0.5, 0.45))
+    assert (found.only_first_right, found.only_second_right) == (0, 0)
+    found = mcnemar(scores, scores, label, thresholds=(0.5, 0.6))
+    assert (found.only_first_right, found.only_second_right) == (1, 0)
 
 
 def test_bad_scores_of_either_system_are_an_error() -> None:

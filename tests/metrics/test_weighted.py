@@ -62,6 +62,14 @@ def test_an_instrument_that_a_sample_misses_leaves_the_maximum(make_videos) -> N
     assert list(found["apcer_max"]) == [1.0, 0.0] and list(found["bpcer20"]) == [1.0, 0.0]
 
 
+def test_the_last_of_equally_good_grid_points_counts(make_videos) -> None:
+    """Of one bona fide at 0.6 and attacks at 0.7 and 0.5: |BPCER - APCER| is 1/2 at cuts 0.6 and 0.7, HTER 1/4 and 3/4."""
+    kinds = np.array(["", "photo", "photo"], dtype=object)
+    videos = replace(make_videos(1, 2), score=np.array([0.6, 0.7, 0.5]), attack_type=kinds)
+    found = weighted.threshold_rates(videos, np.arange(3), None)(np.ones((1, 3), dtype=np.int32))
+    assert found["hter"][0] == 0.75 == _plain(videos, None)["hter"]
+
+
 def test_the_grid_needs_probabilities(make_videos) -> None:
     videos = make_videos(5, 5)
     group = np.arange(10)
