@@ -26,7 +26,6 @@ from flipjax.core import labels, schemas
 from flipjax.core.errors import ConfigError, DataError
 from flipjax.data.lists import listed_frames
 
-CONVERSION_FILE = "conversion.json"
 CACHE_FOLDER = ".crops"
 
 Summary = dict[str, dict[str, Any]]
@@ -143,7 +142,7 @@ def _digest(listing: Listing, options: CropOptions) -> str:
 def _finished(out: Path, domains: Sequence[str], digest: str) -> Summary | None:
     found: Summary = {}
     for domain in domains:
-        file = out / domain / CONVERSION_FILE
+        file = out / domain / schemas.CONVERSION_FILE
         if file.exists() and (out / domain / schemas.INDEX_FILE).exists():
             found[domain] = json.loads(file.read_text(encoding="utf-8"))
     return found if len(found) == len(domains) and all(f.get("digest") == digest for f in found.values()) else None
@@ -212,7 +211,9 @@ def _write(conversion: Conversion, made: _Made, summary: Summary) -> None:
         for domain, said in summary.items():
             splits = {split: _records(conversion, made, domain, split) for split in schemas.SPLITS}
             folder = records.write_domain(work / "done", domain, splits, encoding=conversion.options.encoding)
-            (folder / CONVERSION_FILE).write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            (folder / schemas.CONVERSION_FILE).write_text(
+                json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+            )
         for domain in summary:
             if (conversion.out / domain).exists():
                 os.replace(conversion.out / domain, work / f"replaced_{domain}")

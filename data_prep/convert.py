@@ -25,7 +25,6 @@ from data_prep.conversion import Conversion, convert
 from flipjax.core import command
 from flipjax.core.errors import ConfigError
 from flipjax.data import align
-from flipjax.data.detection import Search
 
 EXIT_SOME_FAILED = 2
 _SHOWN_FAILURES = 10
@@ -99,7 +98,7 @@ def _crop_flags() -> dict[str, Any]:
         chosen["padding"] = recipes.parse_padding(given.padding)
     if given.thresholds is not None:
         try:
-            chosen["search"] = Search(thresholds=tuple(float(text) for text in given.thresholds))
+            chosen["thresholds"] = tuple(float(text) for text in given.thresholds)
         except ValueError as error:
             raise ConfigError(f"--thresholds={','.join(given.thresholds)}: {error}; give three numbers") from error
     return chosen

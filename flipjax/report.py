@@ -2,7 +2,7 @@
 
 python -m flipjax.report --scores=FILE [--scores=FILE ...] --out=DIR [--dev=FILE]       metrics.json, report.html
 python -m flipjax.report --scores=FILE --against=FILE --out=DIR [--dev=FILE --against_dev=FILE]     versus.html
-python -m flipjax.report --workdir=DIR --out=DIR [--no-images]                     a run's report.html once more
+python -m flipjax.report --page=runs/mine/report.html --no-images --out=DIR        a page without its pictures
 """
 
 import sys

@@ -27,7 +27,6 @@ the people by a hash of their number, so totals are known over all splits alone.
 """
 
 import contextlib
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +35,8 @@ from typing import Any
 import numpy as np
 
 from data_prep.entries import ANY_ATTACK, ANY_SPLIT, Entry, Facts, Listing, split_of
-from data_prep.raw import files_below, find_root
+from data_prep.raw import find_root
+from data_prep.video_sets import list_clips
 from flipjax.core import labels
 from flipjax.core.errors import ConfigError, ImageError
 from flipjax.data import media
@@ -72,7 +72,7 @@ FACTS = Facts(
 )
 
 _COLOUR = "preprocessed-face-station_RGB"
-_UNUSED = ("preprocessed-face-station_CDIT/", "documentation/")
+_UNUSED = ("preprocessed-face-station_CDIT/*", "documentation/*")
 _RECORDING = re.compile(
     _COLOUR + r"/(?:[^/]+/)*?(?P<date>\d\d\.\d\d\.\d\d)[/_]"
     r"(?P<stem>(?P<client>\d{3})_(?P<session>\d\d)_(?P<presenter>\d{3})_(?P<type>[0-4])_(?P<pai>\d\d))\.hdf5"
@@ -89,15 +89,7 @@ def read(raw: Path) -> Listing:
     Raises:
       DataError: `raw` is not the folder of WMCA.
     """
-    root = find_root(raw, (_COLOUR,), FACTS.name)
-    entries, unused, strays = [], [], []
-    for name in files_below(root):
-        entry = parse(name)
-        if entry is not None:
-            entries.append(dataclasses.replace(entry, path=root / name))
-        else:
-            (unused if name.startswith(_UNUSED) else strays).append(name)
-    return Listing(entries, unused=unused, strays=strays)
+    return list_clips(find_root(raw, (_COLOUR,), FACTS.name), parse, unused=_UNUSED)
 
 
 def parse(name: str) -> Entry | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.conversion import CONVERSION_FILE
 from data_prep.doctor.findings import Finding, judged
 from data_prep.doctor.samples import Samples, presentation_of
 from flipjax.core import labels
 from flipjax.core.errors import DataError
+from flipjax.core.schemas import CONVERSION_FILE
 
 Account = Mapping[str, Any]
 

@@ -51,6 +51,8 @@ LABEL_COLUMNS: tuple[str, ...] = (
 # What is known about the capture of a score, by whose values reports split their rates.
 CONDITIONS: tuple[str, ...] = ("device", "illumination", "environment", "camera_quality", "population", "session")
 INDEX_FILE = "index.parquet"
+CONVERSION_FILE = "conversion.json"  # beside the index: how a conversion made it, and what it left out
+SYNTHETIC_PREFIX = "syn_"  # of domains whose attacks are simulated
 INDEX_COLUMNS: tuple[str, ...] = ("split", "position", *SCALAR_FIELDS)
 
 

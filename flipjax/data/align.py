@@ -34,7 +34,7 @@ DEFAULT_SIZE = 224
 MAX_SIDE_PX = 1280
 _TEMPLATE_X = (0.224152, 0.75610125, 0.490127, 0.254149, 0.726104)
 _TEMPLATE_Y = (0.2119465, 0.2119465, 0.628106, 0.780233, 0.780233)
-_EYE_MIDPOINT = (0.5, 0.4)
+EYE_MIDPOINT = (0.5, 0.4)  # of every aligned crop, shares of width and height
 
 
 def align(
@@ -203,7 +203,7 @@ def alignment_matrix(landmarks: Float[np.ndarray, "5 2"], size: int, padding: fl
     scale, angle = similarity_fit(points, template)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     rotation = np.array([[cos, -sin], [sin, cos]])
-    shift = size * np.array(_EYE_MIDPOINT) - rotation @ points[:2].mean(axis=0)
+    shift = size * np.array(EYE_MIDPOINT) - rotation @ points[:2].mean(axis=0)
     return np.concatenate([rotation, shift[:, None]], axis=1)
 
 
@@ -215,9 +215,15 @@ def crop_face(
     padding: float = DEFAULT_PADDING,
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """Returns the aligned crop: plain bilinear warp, black outside the picture."""
-    matrix = alignment_matrix(landmarks, size, padding)
+    return warp(image, alignment_matrix(landmarks, size, padding), size, size)
+
+
+def warp(
+    image: UInt8[np.ndarray, "h w 3"], matrix: Float[np.ndarray, "2 3"], width: int, height: int
+) -> UInt8[np.ndarray, "{height} {width} 3"]:
+    """Returns the picture moved by an affine matrix: plain bilinear, black outside the picture."""
     return np.asarray(
-        cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0)), np.uint8
+        cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0)), np.uint8
     )
 
 

@@ -12,18 +12,18 @@ the picture; a crop cut anew from the photograph would show the room there. Marg
 import io
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from flipjax.core.errors import check_choice
 from flipjax.core.rng import host_stream
+from flipjax.data import align
 from flipjax.data.source import Records
 
-EYE_MIDPOINT = (0.5, 0.4)  # shares of width and height, where flipjax.data.align puts it
 BLUR_REFERENCE_PX = 224
 
 Level = float | None
@@ -54,18 +54,14 @@ class Corruption:
         return image if level is None or level == self.neutral else self.change(image, level, rng)
 
 
-@dataclass(frozen=True)
-class CorruptedRecords(Records):
-    """Records whose images are changed; what chance decides depends on (seed, sample_id) alone, not on the other rows."""
+def changed(records: Records, corruption: Corruption, level: Level, *, seed: int) -> Records:
+    """Returns the records with their images changed; what chance decides depends on (seed, sample_id) alone."""
 
-    corruption: Corruption
-    level: Level
-    seed: int
+    def change(image: np.ndarray, sample_id: str) -> np.ndarray:
+        rng = host_stream("corruption", seed, zlib.crc32(sample_id.encode()))
+        return corruption.apply(image, level, rng)
 
-    def image(self, row: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Returns the changed crop of index row `row`; errors are those of `Records.image`."""
-        sample = zlib.crc32(str(self.index["sample_id"][row]).encode())
-        return self.corruption.apply(super().image(row), self.level, host_stream("corruption", self.seed, sample))
+    return replace(records, change=change)
 
 
 def zoom(image: UInt8[np.ndarray, "h w 3"], margin: float) -> UInt8[np.ndarray, "h w 3"]:
@@ -84,7 +80,8 @@ def shift(image: UInt8[np.ndarray, "h w 3"], right: float, down: float) -> UInt8
     The move is rounded to whole pixels, so that nothing is smoothed.
     """
     height, width = image.shape[:2]
-    return _warped(image, np.array([[1.0, 0.0, round(right * width)], [0.0, 1.0, round(down * height)]]))
+    matrix = np.array([[1.0, 0.0, round(right * width)], [0.0, 1.0, round(down * height)]])
+    return align.warp(image, matrix, width, height)
 
 
 def blur(image: UInt8[np.ndarray, "h w 3"], sigma: float) -> UInt8[np.ndarray, "h w 3"]:
@@ -135,18 +132,11 @@ def _shift_anywhere(image: np.ndarray, share: float, rng: np.random.Generator) -
 
 def _turned(image: np.ndarray, scale: float, degrees: float) -> np.ndarray:
     height, width = image.shape[:2]
-    centre = np.array([EYE_MIDPOINT[0] * width, EYE_MIDPOINT[1] * height])
+    centre = np.array([align.EYE_MIDPOINT[0] * width, align.EYE_MIDPOINT[1] * height])
     cos, sin = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
     rotation = np.array([[cos, -sin], [sin, cos]])
-    return _warped(image, np.concatenate([rotation, (centre - rotation @ centre)[:, None]], axis=1))
-
-
-def _warped(image: UInt8[np.ndarray, "h w 3"], matrix: Float[np.ndarray, "2 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The warp of `align.crop_face`: plain bilinear, black outside."""
-    height, width = image.shape[:2]
-    return np.asarray(
-        cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0)), np.uint8
-    )
+    matrix = np.concatenate([rotation, (centre - rotation @ centre)[:, None]], axis=1)
+    return align.warp(image, matrix, width, height)
 
 
 CORRUPTIONS = (

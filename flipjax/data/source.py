@@ -5,7 +5,7 @@ TensorFlow is never imported.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,14 @@ def read_index(data_dir: Path, domain: str) -> Index:
 
 @dataclass(frozen=True)
 class Records:
-    """Images of the rows of `index`; files are opened at first use, and any number of threads may read."""
+    """Images of the rows of `index`; files are opened at first use, and any number of threads may read.
+
+    `change` gets every decoded crop with its sample id and returns what is seen of it; None leaves crops as stored.
+    """
 
     data_dir: Path
     index: Index
+    change: Callable[[np.ndarray, str], np.ndarray] | None = None
     _sources: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
@@ -115,7 +119,8 @@ class Records:
             raise ImageError(f"the image of {self._name(row)} is damaged ({error}); {self._mend(row)}") from error
         if image is None:
             raise ImageError(f"the image of {self._name(row)} is damaged; {self._mend(row)}")
-        return np.asarray(image, np.uint8)
+        crop = np.asarray(image, np.uint8)
+        return crop if self.change is None else self.change(crop, str(self.index["sample_id"][row]))
 
     def _record(self, row: int) -> "_Record":
         folder, split, position = (self.index[name][row] for name in (FOLDER, "split", "position"))
@@ -179,7 +184,7 @@ def _repeated(text: str, count: int) -> np.ndarray:
 
 
 def _how_to_make(domain: str) -> str:
-    if domain.startswith("syn_"):
+    if domain.startswith(schemas.SYNTHETIC_PREFIX):
         return "make it with 'python -m data_prep.synthetic --out=DIR'"
     return "make it with 'python -m data_prep.convert --dataset=NAME --raw=DIR --out=DIR'"
 

@@ -4,7 +4,7 @@ Rates are percent, thresholds are scores, the Brier score lies in [0, 1]; one pr
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flipjax.core.schemas import ScoreTable
@@ -14,7 +14,9 @@ from flipjax.metrics.intervals import bootstrap
 from flipjax.metrics.non_response import non_response_rate
 from flipjax.metrics.operating_points import APCER_LIMITS, bpcer_at_apcer
 from flipjax.metrics.pooling import pool_videos
+from flipjax.metrics.resampling import Measure
 from flipjax.metrics.thresholds import ThresholdRule
+from flipjax.metrics.weighted import all_rates, threshold_rates
 
 RATE_KEYS = ("hter", "apcer_max", "apcer_pooled", "bpcer", "acer", "accuracy")
 RECHOSEN, KEPT = "chosen again on every resample", "kept fixed"
@@ -44,7 +46,7 @@ def measure(frames: ScoreTable, fixed: Mapping[str, ThresholdRule], *, seed: int
     ci95 = _intervals(videos, rechosen, seed, resamples)
     rules = {TEST_EER: at_rule(videos, own) | _ci95_of_rule(ci95, RECHOSEN if rechosen is None else KEPT)}
     for name, rule in fixed.items():
-        found = _intervals(videos, rule.threshold, seed, resamples)
+        found = _intervals(videos, rule.threshold, seed, resamples, rates=threshold_rates)
         rules[name] = at_rule(videos, rule) | _ci95_of_rule(found, KEPT)
     flat = {key: value for key, value in rules[TEST_EER].items() if isinstance(value, float)}
     flat |= {"eer": flat["hter"]} | _ranking(videos) | _calibration(videos)
@@ -117,11 +119,18 @@ def _ci95_of_rule(ci95: Mapping[str, list[float]], threshold: str) -> Metrics:
     return {"ci95": {key: ci95[key] for key in RATE_KEYS if key in ci95}, "ci95_threshold": threshold}
 
 
-def _intervals(videos: ScoreTable, threshold: float | None, seed: int, resamples: int) -> dict[str, list[float]]:
+def _intervals(
+    videos: ScoreTable,
+    threshold: float | None,
+    seed: int,
+    resamples: int,
+    *,
+    rates: Callable[..., Measure] = all_rates,
+) -> dict[str, list[float]]:
     bona_fide = int(videos.is_bona_fide.sum())
     if not resamples or min(bona_fide, len(videos) - bona_fide) < 2:
         return {}
-    found = bootstrap(videos, threshold=threshold, resamples=resamples, seed=seed)
+    found = bootstrap(videos, threshold=threshold, resamples=resamples, seed=seed, rates=rates)
     return {key: [100 * low, 100 * high] for key, (low, high) in found.items()}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flipjax.core.schemas import ScoreTable
+from flipjax.core.schemas import SYNTHETIC_PREFIX, ScoreTable
 from flipjax.evaluation import curve_figures, target_figures
 from flipjax.evaluation.answers_shown import (
     CUE_MAP,
@@ -28,7 +28,6 @@ from flipjax.evaluation.score_files import write_text
 from flipjax.evaluation.tables import Cell, cell_of, rule_tables, table_of
 from flipjax.metrics.pooling import pool_videos
 
-SYNTHETIC_PREFIX = "syn_"
 RANKING_COLUMNS = {"auc": "AUC, %", "calibration_error": "calibration error (ECE), %", "brier": "Brier score, 0 to 1"}
 # Read off the target's own curve, so the labels have been seen.
 OPERATING_COLUMNS = {

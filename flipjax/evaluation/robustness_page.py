@@ -7,12 +7,12 @@ scale. The page carries no script and loads nothing.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from flipjax.core.schemas import SYNTHETIC_PREFIX
 from flipjax.data.corruptions import Level
+from flipjax.evaluation import pages
 from flipjax.evaluation.figures import series_class
-from flipjax.evaluation.report import SYNTHETIC_PREFIX
 from flipjax.evaluation.robustness import RATES, is_risen
 from flipjax.evaluation.rules import SOURCE_VAL
 
@@ -87,14 +87,10 @@ class Largest:
 
 def render(result: Mapping[str, Any]) -> str:
     """Returns the page of a sweep, whose robustness.json is `result`."""
-    import jinja2
-
-    template = Path(__file__).with_name("robustness.html").read_text(encoding="utf-8")
-    strict = jinja2.StrictUndefined
-    environment = jinja2.Environment(autoescape=True, undefined=strict, trim_blocks=True, lstrip_blocks=True)
     swept, targets = result["corruptions"], result["targets"]
     looks, top = [look_of(index, name) for index, name in enumerate(targets)], _top(swept)
-    return environment.from_string(template).render(
+    return pages.render(
+        "robustness.html",
         result=result,
         notes=list(_notes(result)),
         tiles=[(largest_of(entry, swept), f"{entry['mean_rise']:.1f}") for entry in result["by_target"]],

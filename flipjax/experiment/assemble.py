@@ -237,9 +237,13 @@ class Scorer:
     def table(self, state: TrainState, index: Index, data_dir: Path, label: str) -> ScoreTable:
         """Returns the scores of every row of `index`."""
         prepared = self.prepare(state.params, state.frozen, state.model_state)
+        return self.table_of(prepared, Records(data_dir, index), label)
+
+    def table_of(self, prepared: Tree, records: Records, label: str) -> ScoreTable:
+        """Returns the scores of all records by what `prepare` returned."""
         compute = self._computed(lambda batch: {"score": self.score(prepared, batch)})
-        batches = self._batches(index, data_dir)
-        return score_rows(compute, batches, index.columns, total_batches=self._total(index), label=label)
+        index = records.index
+        return score_rows(compute, self._batches(records), index.columns, total_batches=self._total(index), label=label)
 
     def answers(self, state: TrainState, indexes: dict[str, Index], data_dir: Path) -> dict[str, AnswerTable]:
         """Returns the answers about every row of every index, by the same names; none where nothing is asked."""
@@ -251,7 +255,7 @@ class Scorer:
         return {
             name: answer_rows(
                 compute,
-                self._batches(index, data_dir),
+                self._batches(Records(data_dir, index)),
                 index.columns,
                 asked.questions,
                 total_batches=self._total(index),
@@ -273,10 +277,10 @@ class Scorer:
 
         return whole
 
-    def _batches(self, index: Index, data_dir: Path) -> Iterator[dict[str, np.ndarray]]:
+    def _batches(self, records: Records) -> Iterator[dict[str, np.ndarray]]:
         return pipeline.eval_batches(
-            Records(data_dir, index),
-            np.arange(len(index)),
+            records,
+            np.arange(len(records)),
             batch_size=self.batch_size,
             image_size=self.config.method.clip.image_size,
             augment=self.config.data.augment,

@@ -18,7 +18,7 @@ from flipjax.data import protocols
 from flipjax.data.source import Index, domains_in, read_index
 from flipjax.evaluation import protocol as evaluation
 from flipjax.evaluation.score_files import read_scores, write_scores
-from flipjax.experiment import assemble, pictures
+from flipjax.experiment import assemble, pictures, provenance
 from flipjax.experiment import workdir as files
 from flipjax.experiment.run import mean_notes, write_page
 from flipjax.experiment.workdir import Config
@@ -87,27 +87,45 @@ def evaluate_workdir(
       DataError, ConfigError, CheckpointError: workdir, protocol, records or checkpoint do not exist or fit.
     """
     trained = load_trained(workdir, checkpoint, answering=files.load_config(workdir).eval.answers)
-    data = Path(data_dir or trained.config.data.dir)
-    if records:
-        data, targets = _record_targets(Path(records))
-        name = f"records_{Path(records).resolve().name}"
-    else:
-        name = protocol or trained.config.protocol
-        targets = assemble.select_protocol(trained.config, name, data).targets
+    name, data, targets = targets_of(trained.config, protocol=protocol, records=records, data_dir=data_dir)
     tables = {target: trained.scorer.table(trained.state, index, data, target) for target, index in targets.items()}
     source_val = _source_validation(workdir, trained)
     answers = trained.scorer.answers(trained.state, targets, data)
     seen = protocols.seen_targets(assemble.sources(trained.config), targets)
-    found = evaluation.evaluate(tables, source_val, seed=trained.config.seed, answers=answers, left_out=seen)
+    dropped = provenance.dropped_faces(data, targets)
+    found = evaluation.evaluate(
+        tables, source_val, seed=trained.config.seed, answers=answers, left_out=seen, dropped=dropped
+    )
     metrics = {**found, "step": trained.step}
     folder = workdir / "evaluations" / f"{name}_step{trained.step}"
     if jax.process_index() == 0:
         for target, table in tables.items():
             write_scores(folder / "scores" / f"{target}.csv", table)
         files.write_answer_tables(folder, answers)
-        write_page(folder, trained.config, metrics, tables, step=trained.step, notes=mean_notes(metrics), shown=[])
+        write_page(
+            folder,
+            trained.config,
+            metrics,
+            tables,
+            step=trained.step,
+            notes=mean_notes(metrics),
+            shown=[],
+            data=provenance.data_of_targets(targets),
+        )
         evaluation.write_json(folder / files.METRICS_FILE, metrics)
     return metrics, folder
+
+
+def targets_of(config: Config, *, protocol: str, records: str, data_dir: str) -> tuple[str, Path, dict[str, Index]]:
+    """Returns the name of what is scored, the folder of its data sets, and the rows by target; see `evaluate_workdir`.
+
+    Raises:
+      DataError, ConfigError: protocol or records do not exist or fit.
+    """
+    if records:
+        return f"records_{Path(records).resolve().name}", *_record_targets(Path(records))
+    name, data = protocol or config.protocol, Path(data_dir or config.data.dir)
+    return name, data, assemble.select_protocol(config, name, data).targets
 
 
 def _record_targets(records: Path) -> tuple[Path, dict[str, Index]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from flipjax.core.schemas import ScoreTable
+from flipjax.core import schemas
 from flipjax.data.protocols import Selection
 from flipjax.data.source import FOLDER, Index
 from flipjax.evaluation import repeat
@@ -20,7 +20,6 @@ from flipjax.experiment import workdir as files
 from flipjax.experiment.workdir import Config
 
 VERSIONED = ("flipjax", "jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-CONVERSION_FILE = "conversion.json"  # that a conversion leaves in the folder of a data set
 
 
 def describe(config: Config, *, step: int, notes: Sequence[str], data: Sequence[DataUse]) -> dict[str, Any]:
@@ -55,13 +54,13 @@ def describe(config: Config, *, step: int, notes: Sequence[str], data: Sequence[
 def data_of(selection: Selection) -> list[DataUse]:
     """Returns the rows that a run trains on, validates on and is tested on."""
     parts = [(repeat.TRAIN, selection.train), (repeat.VALIDATION, selection.source_val)]
-    parts += [(repeat.TARGET, index) for index in selection.targets.values()]
-    return [use for purpose, index in parts for use in repeat.data_uses(purpose, index.columns)]
+    own = [use for purpose, index in parts for use in repeat.data_uses(purpose, index.columns)]
+    return own + data_of_targets(selection.targets)
 
 
-def data_of_tables(tables: Mapping[str, ScoreTable]) -> list[DataUse]:
-    """Returns the rows that were scored, where nothing else is known of them."""
-    return [use for table in tables.values() for use in repeat.data_uses(repeat.TARGET, vars(table))]
+def data_of_targets(targets: Mapping[str, Index]) -> list[DataUse]:
+    """Returns the rows that are scored."""
+    return [use for index in targets.values() for use in repeat.data_uses(repeat.TARGET, index.columns)]
 
 
 def dropped_faces(data_dir: Path, targets: Mapping[str, Index]) -> dict[str, dict[str, int]]:
@@ -73,7 +72,7 @@ def dropped_faces(data_dir: Path, targets: Mapping[str, Index]) -> dict[str, dic
     for name, index in targets.items():
         counts: Counter[str] = Counter()
         pairs = set(zip(index[FOLDER].tolist(), index["split"].tolist(), strict=True))
-        files_there = {folder: data_dir / folder / CONVERSION_FILE for folder, _ in pairs}
+        files_there = {folder: data_dir / folder / schemas.CONVERSION_FILE for folder, _ in pairs}
         if all(path.is_file() for path in files_there.values()):
             for folder, split in pairs:
                 account = json.loads(files_there[folder].read_text(encoding="utf-8"))

@@ -5,7 +5,6 @@ one in decision.json, which was frozen on source validation before any target wa
 """
 
 import json
-import math
 import sys
 import time
 from collections import Counter
@@ -20,19 +19,17 @@ from jaxtyping import Int
 from tqdm import tqdm
 
 from flipjax.core.errors import ConfigError
-from flipjax.core.method import Tree
 from flipjax.core.schemas import ScoreTable
-from flipjax.data import corruptions, pipeline
-from flipjax.data.corruptions import CorruptedRecords, Corruption, Level
-from flipjax.data.source import Index
+from flipjax.data import corruptions
+from flipjax.data.corruptions import Corruption, Level
+from flipjax.data.source import Index, Records
 from flipjax.evaluation import robustness
 from flipjax.evaluation.protocol import write_json
 from flipjax.evaluation.robustness_page import render
-from flipjax.evaluation.score import score_rows
 from flipjax.evaluation.score_files import write_text
 from flipjax.experiment import assemble
 from flipjax.experiment import workdir as files
-from flipjax.experiment.inference import Trained, _record_targets, load_trained
+from flipjax.experiment.inference import Trained, load_trained, targets_of
 from flipjax.serving.predictor import read_decision
 
 RESULT_FILE, PAGE_FILE = "robustness.json", "robustness.html"
@@ -76,7 +73,7 @@ def sweep_workdir(
     read_decision(workdir)  # before the minutes that loading weights may take
     trained = load_trained(workdir, checkpoint, answering=False)
     frozen = _frozen(workdir, trained.step)
-    name, data, targets = _targets(trained, protocol=protocol, records=records, data_dir=data_dir)
+    name, data, targets = targets_of(trained.config, protocol=protocol, records=records, data_dir=data_dir)
     targets = {target: index.take(evenly(index, frames)) for target, index in targets.items()}
     begin, passes = time.monotonic(), levels_of(chosen) * sum(map(len, targets.values()))
     with tqdm(total=passes, desc="robustness", unit="frame", unit_scale=True, delay=5, leave=False) as bar:
@@ -119,36 +116,19 @@ def levels_of(chosen: Sequence[Corruption]) -> int:
 
 def scores_of(trained: Trained, targets: Mapping[str, Index], data_dir: Path, bar: tqdm) -> Score:
     """Returns the function that scores all targets at a level; `bar` counts the frames."""
-    config, state = trained.config, trained.state
+    state = trained.state
     prepared = trained.scorer.prepare(state.params, state.frozen, state.model_state)
 
     def score(corruption: Corruption, level: Level) -> dict[str, ScoreTable]:
         tables = {}
         for name, index in targets.items():
-            records = CorruptedRecords(data_dir, index, corruption=corruption, level=level, seed=config.seed)
+            records = corruptions.changed(Records(data_dir, index), corruption, level, seed=trained.config.seed)
             bar.set_postfix_str(f"{name}, {corruption.name}", refresh=False)
-            tables[name] = _table(trained, prepared, records, f"{name} at {corruption.name} {level}")
+            tables[name] = trained.scorer.table_of(prepared, records, f"{name} at {corruption.name} {level}")
             bar.update(len(index))
         return tables
 
     return score
-
-
-def _table(trained: Trained, prepared: Tree, records: CorruptedRecords, label: str) -> ScoreTable:
-    config, scorer = trained.config, trained.scorer
-    batches = pipeline.eval_batches(
-        records,
-        np.arange(len(records)),
-        batch_size=scorer.batch_size,
-        image_size=config.method.clip.image_size,
-        augment=config.data.augment,
-        threads=config.data.threads,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    compute = scorer._computed(lambda batch: {"score": scorer.score(prepared, batch)})
-    total = math.ceil(len(records) / scorer.batch_size)
-    return score_rows(compute, batches, records.index.columns, total_batches=total, label=label)
 
 
 def evenly(index: Index, frames: int) -> Int[np.ndarray, "_rows"]:
@@ -191,14 +171,6 @@ def _frozen(workdir: Path, step: int) -> Frozen:
             f"step {step} has no frozen threshold: {files.DECISION_FILE} belongs to step {facts['step']}; leave out --checkpoint"
         )
     return Frozen(threshold, rule, facts["data"])
-
-
-def _targets(trained: Trained, *, protocol: str, records: str, data_dir: str) -> tuple[str, Path, dict[str, Index]]:
-    """Returns the name of what is scored, the folder of its data sets, and the rows by target."""
-    if records:
-        return f"records_{Path(records).resolve().name}", *_record_targets(Path(records))
-    name, data = protocol or trained.config.protocol, Path(data_dir or trained.config.data.dir)
-    return name, data, assemble.select_protocol(trained.config, name, data).targets
 
 
 def _described(

@@ -222,11 +222,10 @@ def write_page(
     step: int,
     notes: list[str],
     shown: list[Picture],
-    data: Sequence[DataUse] | None = None,
+    data: Sequence[DataUse],
 ) -> None:
-    """Writes folder/report.html with what made the numbers; `data` are the rows used, None: those of `tables`."""
-    uses = provenance.data_of_tables(tables) if data is None else data
-    context = provenance.describe(config, step=step, notes=notes, data=uses)
+    """Writes folder/report.html with what made the numbers; `data` are the rows used."""
+    context = provenance.describe(config, step=step, notes=notes, data=data)
     title = f"{config.method.name} on {', '.join(tables)}"
     write_report(
         folder / files.REPORT_FILE, title=title, metrics=metrics, tables=tables, context=context, pictures=shown

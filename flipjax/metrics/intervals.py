@@ -13,19 +13,26 @@ fide presentations and in 86 to 95 % of the larger ones: 1 % of 80 is less than 
 FPR of zero, which is another one, however many resamples there are.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
 from flipjax.core.schemas import ScoreTable
-from flipjax.metrics.resampling import clusters_of, resample
+from flipjax.metrics.resampling import Measure, clusters_of, resample
 from flipjax.metrics.student import LEVEL, logit_interval
 from flipjax.metrics.weighted import all_rates
 
 
 def bootstrap(
-    videos: ScoreTable, *, threshold: float | None, resamples: int = 1000, seed: int = 0
+    videos: ScoreTable,
+    *,
+    threshold: float | None,
+    resamples: int = 1000,
+    seed: int = 0,
+    rates: Callable[..., Measure] = all_rates,
 ) -> dict[str, tuple[float, float]]:
-    """Returns (low, high) in [0, 1] for every rate of `flipjax.metrics.weighted.all_rates`.
+    """Returns (low, high) in [0, 1] for every rate of `rates`.
 
     Args:
       videos: one row per presentation.
@@ -33,13 +40,14 @@ def bootstrap(
         resample and adds `eer`.
       resamples: number of bootstrap draws, at least 2.
       seed: the same seed gives the same intervals.
+      rates: `flipjax.metrics.weighted.all_rates`, or `threshold_rates`, which leaves ranking out.
 
     Raises:
       MetricError: a class is missing or has one presentation, a score is not a finite number, or the grid meets one
         outside [0, 1].
     """
     clusters = clusters_of(videos)
-    measure = all_rates(videos, clusters.group, threshold)
+    measure = rates(videos, clusters.group, threshold)
     samples = resample(clusters, measure, resamples=resamples, seed=seed)
     found = measure(np.ones((1, len(clusters)), dtype=np.int32))
     return {key: interval(float(found[key][0]), values, clusters.fewest) for key, values in samples.items()}

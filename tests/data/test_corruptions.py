@@ -9,7 +9,7 @@ import pytest
 
 from flipjax.core.errors import ConfigError
 from flipjax.data import align, corruptions
-from flipjax.data.corruptions import CORRUPTIONS, CorruptedRecords, Corruption, chosen
+from flipjax.data.corruptions import CORRUPTIONS, Corruption, changed, chosen
 from flipjax.data.source import Records, read_index
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
@@ -69,7 +69,7 @@ def test_the_fixed_point_is_where_alignment_puts_the_eyes():
     landmarks = np.array([[40.0, 50.0], [70.0, 56.0], [57.0, 70.0], [44.0, 85.0], [66.0, 88.0]])
     matrix = align.alignment_matrix(landmarks, 100, 0.37)
     eyes = matrix @ np.append(landmarks[:2].mean(axis=0), 1.0)
-    np.testing.assert_allclose(eyes / 100, corruptions.EYE_MIDPOINT)
+    np.testing.assert_allclose(eyes / 100, align.EYE_MIDPOINT)
 
 
 @pytest.mark.parametrize("margin", [0.8, 0.9, 1.1, 1.4])
@@ -210,7 +210,7 @@ def test_chance_depends_on_seed_and_sample_alone(make_domain, tmp_path: Path):
 
     def image(row: int, *, level: float = 0.1, seed: int = 0, rows: np.ndarray | None = None) -> np.ndarray:
         part = index if rows is None else index.take(rows)
-        return CorruptedRecords(tmp_path, part, corruption=BY_NAME["shift"], level=level, seed=seed).image(row)
+        return changed(Records(tmp_path, part), BY_NAME["shift"], level, seed=seed).image(row)
 
     first = image(5)
     np.testing.assert_array_equal(first, image(1, rows=np.array([2, 5, 7])))

@@ -113,7 +113,7 @@ def test_second_conversion_replaces_its_domains_only(csv: Path, tmp_path: Path) 
     (tmp_path / "two.csv").write_text("path,label,domain\nc.png,attack,office\na.png,bona_fide,office\n")
     convert("own", tmp_path / "two.csv", out, WHOLE)
     assert pq.read_table(out / "office" / schemas.INDEX_FILE).num_rows == 2
-    assert all((out / name / conversion.CONVERSION_FILE).exists() for name in ("office", "own"))
+    assert all((out / name / schemas.CONVERSION_FILE).exists() for name in ("office", "own"))
 
 
 def test_picture_without_a_face_is_an_error_that_says_what_to_do(csv: Path, tmp_path: Path) -> None:
@@ -186,3 +186,9 @@ def test_command_reports_errors_in_one_line(csv: Path, tmp_path: Path) -> None:
     good = run("--dataset=own", f"--raw={csv}", "--detector=none", "--size=32")
     assert good.returncode == 0, good.stderr
     assert (tmp_path / "out/own" / schemas.INDEX_FILE).exists()
+
+
+def test_given_thresholds_leave_the_rest_of_a_presets_search() -> None:
+    chosen = options_for(load_dataset("wmca").FACTS, "instruct_flip", {"thresholds": (0.1, 0.2, 0.3)}).search
+    assert (chosen.thresholds, chosen.limit) == ((0.1, 0.2, 0.3), "height")
+    assert options_for(load_dataset("wmca").FACTS, "default", {"thresholds": (0.1, 0.2, 0.3)}).search.limit == "side"

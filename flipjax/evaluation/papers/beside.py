@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from flipjax.core.schemas import SYNTHETIC_PREFIX
 from flipjax.evaluation.papers.grid import Grid, GridCell, GridRow, Heading
 from flipjax.evaluation.papers.printed import (
     Column,
@@ -16,7 +17,6 @@ from flipjax.evaluation.papers.printed import (
 )
 from flipjax.evaluation.papers.results import Measured, Result, measured, results_by_row
 
-SYNTHETIC_PREFIX = "syn_"
 LABELS = ("Method", "Figures", "Setting", "Runs")
 METRIC_TEXTS = {"hter": "HTER", "auc": "AUC", "tpr_at_fpr1": "TPR@1%"}
 POSITIVE_TEXTS = {
