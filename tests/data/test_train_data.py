@@ -11,6 +11,7 @@ from tiny_runs import shrink, write_data
 from configs.flip_v import get_config
 from flipjax.core.errors import ConfigError
 from flipjax.data import pipeline
+from flipjax.data.source import Records
 from flipjax.experiment import assemble
 from flipjax.training.sharding import make_mesh
 
@@ -90,7 +91,7 @@ def test_augment_switch_reaches_training_and_scoring(data, monkeypatch):
 
     monkeypatch.setattr(pipeline, "eval_batches", remembered)
     scorer = assemble.scorer_of(config, assemble.method_of(config), make_mesh(8, 1))
-    list(scorer._batches(assemble.select(config).source_val, data))
+    list(scorer._batches(Records(data, assemble.select(config).source_val)))
     assert asked == ["instruct_flip"]
 
 
