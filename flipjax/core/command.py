@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def _report_main_thread_only(failure: Any) -> None:
 def _say_nothing_more() -> None:
     """Keeps background threads and exit handlers that fail for the same reason from burying the error line."""
     std_logging.disable()
+    warnings.simplefilter("ignore")
     threading.excepthook = lambda _: None
     sys.unraisablehook = lambda _: None
 
